@@ -1,0 +1,195 @@
+"""Generators over splits: tuned on an inner fold, fitted as replicas of one program, sampled and scored.
+
+A record is a flat dict: protocol, recipe, generator, split, seed, resample, and one number per metric.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+from jaxcop import evaluation, sweep
+from jaxcop.metrics.utility import Job, utility_many
+from jaxcop.synthesizers import Synthesizer
+from scipy import stats
+
+# One purpose, one stream: tuning, fitting, sampling and scoring never share random numbers.
+TUNE, FIT, SAMPLE, SCORE = range(4)
+
+Progress = Callable[[str, int, int], object]
+
+
+class Generator(NamedTuple):
+    """A synthesizer, the hyper-parameters to choose from on the inner fold, and how many times it is trained."""
+
+    synthesizer: Synthesizer
+    grid: tuple[Any, ...] = ()
+    num_seeds: int = 1
+
+
+class Fitted(NamedTuple):
+    """One generator fitted on every split and seed: replica i belongs to ``split[i]`` and ``seed[i]``."""
+
+    fitted: Any
+    split: np.ndarray
+    seed: np.ndarray
+
+
+class Tuned(NamedTuple):
+    """Inner-fold RMSE [splits, grid] of each choice, and the position of the best one per split."""
+
+    rmse: np.ndarray
+    choice: np.ndarray
+
+
+def keys(seed: np.ndarray, split: np.ndarray, purpose: int, resample: int = 0):
+    """One key per replica, from what the replica is and not from where it stands."""
+
+    def one(seed, split):
+        return jax.random.fold_in(jax.random.fold_in(jax.random.fold_in(jax.random.key(seed), split), purpose), resample)
+
+    return jax.vmap(one)(np.asarray(seed, np.uint32), np.asarray(split, np.uint32))
+
+
+def _stack_hypers(hypers: Sequence[Any]):
+    return jax.tree.map(lambda *values: np.asarray(values, np.float32), *hypers)
+
+
+def _replicas(*axes: Sequence[int]) -> list[np.ndarray]:
+    return [axis.ravel() for axis in np.meshgrid(*map(np.asarray, axes), indexing="ij")]
+
+
+def tune(
+    generator: Generator,
+    inner: Sequence[tuple[np.ndarray, np.ndarray]],
+    target_column: int,
+    num_rows: int,
+    progress: Callable[[int, int], object] | None = None,
+) -> Tuned:
+    """Fit every choice of the grid on the inner training part of each split and score it on the inner fold.
+
+    ``inner`` holds (inner train, inner validation) of each outer training set: no test row is in it. The score is the
+    RMSE of the regressor trained on ``num_rows`` synthetic rows; the lowest wins.
+    """
+    synthesizer, grid, _ = generator
+    split, choice = _replicas(range(len(inner)), range(len(grid)))
+    x, mask = sweep.stack([train.astype(np.float32) for train, _ in inner])
+    hyper = _stack_hypers([grid[index] for index in choice])
+    zero = np.zeros_like(split)
+    fitted = sweep.replicate(synthesizer.fit, keys(zero, split, TUNE), x[split], mask[split], hyper, progress=progress)
+    rows = sweep.replicate(synthesizer.sample, keys(zero, split, TUNE, 1), fitted, static=(num_rows,))
+    rows = np.asarray(rows, np.float64)
+    usable = np.flatnonzero(np.isfinite(rows).all((1, 2)))
+    scores = utility_many([Job(rows[i], inner[split[i]][1], target_column, int(split[i])) for i in usable])
+    rmse = np.full(len(split), np.inf)
+    rmse[usable] = [score.rmse for score in scores]
+    rmse = rmse.reshape(len(inner), len(grid))
+    return Tuned(rmse, rmse.argmin(1))
+
+
+def fit(
+    generator: Generator,
+    tables: Sequence[np.ndarray],
+    hypers: Sequence[Any],
+    progress: Callable[[int, int], object] | None = None,
+) -> Fitted:
+    """Fit one generator on every training table, ``num_seeds`` times each, with one choice of numbers per table."""
+    split, seed = _replicas(range(len(tables)), range(generator.num_seeds))
+    x, mask = sweep.stack([table.astype(np.float32) for table in tables])
+    hyper = _stack_hypers([hypers[index] for index in split])
+    fitted = sweep.replicate(
+        generator.synthesizer.fit, keys(seed, split, FIT), x[split], mask[split], hyper, progress=progress
+    )
+    return Fitted(fitted, split, seed)
+
+
+def sample(generator: Generator, fitted: Fitted, num_rows: int, *, which=slice(None), resample: int = 0) -> np.ndarray:
+    """Rows [r, num_rows, d] of the replicas ``which``; another ``resample`` is another draw from the same fit."""
+    part = jax.tree.map(lambda leaf: leaf[which], fitted.fitted)
+    draw = keys(fitted.seed[which], fitted.split[which], SAMPLE, resample)
+    return np.asarray(sweep.replicate(generator.synthesizer.sample, draw, part, static=(num_rows,)), np.float64)
+
+
+def score(
+    labels: Sequence[dict],
+    tables: np.ndarray,
+    train: np.ndarray,
+    test: np.ndarray,
+    *,
+    split: int,
+    compare_rows: int,
+    target_column: int,
+    progress: Callable[[int, int], object] | None = None,
+) -> tuple[list[dict], dict]:
+    """Score tables [r, m, d] of one split; returns a record per label, and the record of the TRTR ceiling.
+
+    A table with a value that is not finite is recorded as ``finite = False`` and has no metrics.
+    """
+    finite = np.isfinite(tables).all((1, 2))
+    key = keys(np.zeros(1), np.full(1, split), SCORE)[0]
+    # Tables that are not finite are scored on the training rows, so that the shapes and the program stay the same.
+    filled = np.where(finite[:, None, None], tables, train[np.arange(tables.shape[1]) % len(train)])
+    columns = evaluation.fidelity(key, train, filled, num_rows=compare_rows)
+    utility, ceiling = evaluation.utility(train, test, filled, target_column, seed=split, on_done=progress)
+    columns |= utility
+    records = []
+    for i, label in enumerate(labels):
+        values = {name: float(column[i]) for name, column in columns.items()} if finite[i] else {}
+        records.append({**label, "split": split, "finite": bool(finite[i]), **values})
+    return records, {"generator": "real", "split": split, **{f"tstr_{k}": v for k, v in ceiling._asdict().items()}}
+
+
+class Difference(NamedTuple):
+    """Mean paired difference over splits and its 95 % intervals.
+
+    ``low, high`` treat the splits as independent. ``corrected_low, corrected_high`` allow for the rows that training
+    sets share (Nadeau & Bengio 2003): the variance of the mean is s^2 (1 / k + n_test / n_train).
+    """
+
+    mean: float
+    low: float
+    high: float
+    corrected_low: float
+    corrected_high: float
+    num_splits: int
+
+
+def paired_difference(scores: np.ndarray, baseline: np.ndarray, test_ratio: float) -> Difference:
+    """``scores - baseline`` per split; ``test_ratio`` is n_test / n_train."""
+    difference = np.asarray(scores) - np.asarray(baseline)
+    count = len(difference)
+    mean = float(difference.mean())
+    if count < 2:
+        return Difference(mean, np.nan, np.nan, np.nan, np.nan, count)
+    spread, quantile = difference.std(ddof=1), stats.t.ppf(0.975, count - 1)
+    half, corrected = (quantile * spread * np.sqrt(1 / count + extra) for extra in (0.0, test_ratio))
+    return Difference(mean, mean - half, mean + half, mean - corrected, mean + corrected, count)
+
+
+class Spread(NamedTuple):
+    """Standard deviations of one metric: between splits, between training seeds of one split, between draws of one fit
+    (NaN where there is only one)."""
+
+    split: float
+    seed: float
+    sampling: float
+
+
+def spread(records: Sequence[dict], metric: str) -> Spread:
+    """What the number depends on: the split, the training seed, the draw. ``sampling`` is the spread that resampling
+    one fixed checkpoint shows, and all that it shows."""
+
+    def within(groups: dict) -> float:
+        variances = [np.var(values, ddof=1) for values in groups.values() if len(values) > 1]
+        return float(np.sqrt(np.mean(variances))) if variances else np.nan
+
+    by_split, by_fit = {}, {}
+    for record in records:
+        if metric not in record:
+            continue
+        by_fit.setdefault((record["split"], record["seed"]), []).append(record[metric])
+        if record["resample"] == 0:
+            by_split.setdefault(record["split"], []).append(record[metric])
+    means = [np.mean(values) for values in by_split.values()]
+    between = float(np.std(means, ddof=1)) if len(means) > 1 else np.nan
+    return Spread(between, within(by_split), within(by_fit))

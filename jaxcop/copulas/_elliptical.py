@@ -1,0 +1,60 @@
+"""What the Gaussian and the Student-t copula share: everything that depends on the correlation matrix alone."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from jaxcop._numerics import as_float, concrete
+
+
+def whiten(x: Float[Array, "*b d"], correlation: Float[Array, "d d"]) -> Float[Array, "*b d"]:
+    """L**-1 x for the Cholesky factor L: coordinate j is x_j given x_1..x_{j-1}, standardised."""
+    if x.shape[-1] == 2:
+        r = correlation[0, 1]
+        second = (x[..., 1] - r * x[..., 0]) / jnp.sqrt((1 - r) * (1 + r))
+        return jnp.stack([x[..., 0], second], -1)
+    factor = jnp.linalg.cholesky(correlation)
+    columns = x.reshape(-1, x.shape[-1]).T
+    return jax.scipy.linalg.solve_triangular(factor, columns, lower=True).T.reshape(x.shape)
+
+
+def colour(e: Float[Array, "*b d"], correlation: Float[Array, "d d"]) -> Float[Array, "*b d"]:
+    """L e, the inverse of :func:`whiten`."""
+    if e.shape[-1] == 2:
+        r = correlation[0, 1]
+        return jnp.stack([e[..., 0], r * e[..., 0] + jnp.sqrt((1 - r) * (1 + r)) * e[..., 1]], -1)
+    return e @ jnp.linalg.cholesky(correlation).T
+
+
+def quadratic(x: Float[Array, "*b d"], correlation: Float[Array, "d d"]) -> tuple[Array, Array]:
+    """x' R**-1 x and log det R / 2.
+
+    In two dimensions by (x1 - x2)**2 / (1 - r) and (x1 + x2)**2 / (1 + r), which stays exact for r near 1.
+    """
+    if x.shape[-1] == 2:
+        r = correlation[0, 1]
+        difference, total = x[..., 0] - x[..., 1], x[..., 0] + x[..., 1]
+        return (difference**2 / (1 - r) + total**2 / (1 + r)) / 2, (jnp.log1p(-r) + jnp.log1p(r)) / 2
+    factor = jnp.linalg.cholesky(correlation)
+    columns = x.reshape(-1, x.shape[-1]).T
+    white = jax.scipy.linalg.solve_triangular(factor, columns, lower=True)
+    return jnp.sum(white**2, 0).reshape(x.shape[:-1]), jnp.sum(jnp.log(jnp.diagonal(factor)))
+
+
+def tau_of(correlation: Float[Array, "d d"]) -> Float[Array, "d d"]:
+    """Kendall's tau of an elliptical copula, 2/pi asin(r) (Lindskog, McNeil and Schmock 2003)."""
+    open_ = jnp.abs(correlation) < 1
+    inner = 2 / np.pi * jnp.arcsin(jnp.where(open_, correlation, 0))
+    return jnp.where(open_, inner, jnp.sign(correlation))
+
+
+def correlation_of(tau: Float[Array, "d d"]) -> Float[Array, "d d"]:
+    """sin(pi tau / 2) with a unit diagonal; not always positive definite."""
+    tau = as_float(tau)
+    if tau.ndim != 2 or tau.shape[0] != tau.shape[1]:
+        raise ValueError(f"tau: expected a square matrix, got shape {tau.shape}; pass one tau per pair of columns")
+    values = concrete(tau)
+    if values is not None and not (np.abs(values) <= 1).all():
+        raise ValueError(f"tau: expected entries in [-1, 1], got {values}; estimate it with kendall_tau")
+    return jnp.where(np.eye(tau.shape[0], dtype=bool), 1, jnp.sin(np.pi / 2 * tau))

@@ -1,0 +1,246 @@
+"""The Student-t copula: the dependence of a multivariate t, with equal tail dependence at both ends."""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from jaxcop import correlation as _correlation
+from jaxcop._numerics import (
+    as_float,
+    concrete,
+    log1p_square,
+    open_unit,
+    promote,
+    student_t_cdf,
+    student_t_log_peak,
+    student_t_quantile,
+)
+from jaxcop.copulas._contract import Copula, TailDependence, check_inside, check_points, check_shape, split_cube
+from jaxcop.copulas._elliptical import colour, correlation_of, quadratic, tau_of, whiten
+
+# Where df has unconstrained coordinates: outside, no likelihood on real data tells one value from the next.
+DF_BOUNDS = (0.5, 1e4)
+
+
+class Params(NamedTuple):
+    """A positive definite correlation matrix and degrees of freedom df > 0.
+
+    Where a matrix is singular to the precision of its dtype the functions here return NaN: repair it first.
+    """
+
+    correlation: Float[Array, "d d"]
+    df: Float[Array, ""]
+
+
+def _check(params: Params) -> Params:
+    df = concrete(params.df)
+    if df is not None and not (df.shape == () and np.isfinite(df) and df > 0):
+        raise ValueError(f"df: expected one finite number above 0, got {df}; the Gaussian copula is the limit")
+    return Params(*promote(_correlation.check_correlation(params.correlation), params.df))
+
+
+@jax.jit
+def _logpdf(u, correlation, df):
+    inside, safe = split_cube(u)
+    dim = u.shape[-1]
+    x = student_t_quantile(safe, df)
+    # Squares of x overflow for tiny df: then, and only then, take out the largest coordinate.
+    top = jax.lax.stop_gradient(jnp.max(jnp.abs(x), -1))
+    scaled = top > jnp.finfo(x.dtype).max ** 0.25
+    scale = jnp.where(scaled, top, 1)
+    q, half_log_det = quadratic(x / scale[..., None], correlation)
+    ratio = q / df
+    joint = jnp.where(
+        scaled,
+        2 * jnp.log(scale) + jnp.log(jnp.where(scaled, ratio + scale**-2.0, 1)),
+        jnp.log1p(jnp.where(scaled, 0, ratio)),
+    )
+    margins = jnp.sum(log1p_square(x / jnp.sqrt(df)), -1)
+    # log-gamma of df/2, (df+1)/2 and (df+d)/2 as a sum of neighbouring ratios, none of which cancels.
+    k = jnp.arange(dim, dtype=u.dtype)
+    constant = jnp.sum(student_t_log_peak(df + k) - student_t_log_peak(df) + jnp.log1p(k / df) / 2)
+    value = constant - half_log_det - (df + dim) / 2 * joint + (df + 1) / 2 * margins
+    return jnp.where(inside, value, -jnp.inf)
+
+
+def logpdf(u: Float[Array, "*b d"], params: Params) -> Float[Array, "*b"]:
+    """Log-density of the t copula, the multivariate t density over its margins; -inf outside the open cube.
+
+    log c = log G - log(det R)/2 - (df+d)/2 log(1 + x'R**-1 x/df) + (df+1)/2 sum log(1 + x_i**2/df), x = T_df**-1(u),
+    G = Gamma((df+d)/2) Gamma(df/2)**(d-1) / Gamma((df+1)/2)**d. Differentiable in u, R and df.
+    Raises ValueError unless R is a positive definite correlation matrix and df > 0.
+    Source: Demarta and McNeil (2005).
+
+    >>> print(logpdf(jnp.array([0.3, 0.7]), Params(jnp.array([[1.0, 0.5], [0.5, 1.0]]), 4.0)).round(4))
+    -0.1842
+    """
+    correlation, df = _check(params)
+    return _logpdf(*promote(check_points(u, dim=correlation.shape[0]), correlation, df))
+
+
+@jax.jit
+def _rosenblatt(u, correlation, df):
+    e = whiten(student_t_quantile(u, df), correlation)
+    # Given j - 1 coordinates with squared norm q the next is t with df + j - 1 and scale**2 = (df + q) / (df + j - 1).
+    df_j = df + jnp.arange(u.shape[-1], dtype=u.dtype)
+    before = jnp.cumsum(e**2, -1) - e**2
+    return student_t_cdf(e * jnp.sqrt(df_j / (df + before)), df_j)
+
+
+def rosenblatt(u: Float[Array, "*b d"], params: Params) -> Float[Array, "*b d"]:
+    """Conditional distributions in column order.
+
+    w_j = T_{df+j-1}(e_j sqrt((df+j-1) / (df + e_1**2 + .. + e_{j-1}**2))), e = L**-1 T_df**-1(u).
+    Source: Demarta and McNeil (2005).
+
+    >>> print(rosenblatt(jnp.array([0.3, 0.7]), Params(jnp.array([[1.0, 0.5], [0.5, 1.0]]), 4.0)).round(4))
+    [0.3   0.831]
+    """
+    correlation, df = _check(params)
+    return _rosenblatt(*promote(check_inside(u, dim=correlation.shape[0]), correlation, df))
+
+
+@jax.jit
+def _inverse_rosenblatt(w, correlation, df):
+    df_j = df + jnp.arange(w.shape[-1], dtype=w.dtype)
+    t = student_t_quantile(w, df_j)
+    # 1 + q_j/df = (1 + q_{j-1}/df) (1 + t_j**2/(df+j-1)): a running product, so no coordinate waits for another.
+    grow = log1p_square(t / jnp.sqrt(df_j))
+    e = t * jnp.exp((jnp.cumsum(grow, -1) - grow) / 2) * jnp.sqrt(df / df_j)
+    return open_unit(student_t_cdf(colour(e, correlation), df))
+
+
+def inverse_rosenblatt(w: Float[Array, "*b d"], params: Params) -> Float[Array, "*b d"]:
+    """Inverse of :func:`rosenblatt`.
+
+    >>> print(inverse_rosenblatt(jnp.array([0.3, 0.831]), Params(jnp.array([[1.0, 0.5], [0.5, 1.0]]), 4.0)).round(3))
+    [0.3 0.7]
+    """
+    correlation, df = _check(params)
+    return _inverse_rosenblatt(*promote(check_inside(w, dim=correlation.shape[0], name="w"), correlation, df))
+
+
+@jax.jit(static_argnames="shape")
+def _sample(key, correlation, df, shape):
+    normal_key, gamma_key = jax.random.split(key)
+    z = colour(jax.random.normal(normal_key, shape, correlation.dtype), correlation)
+    log_mixing = jax.random.loggamma(gamma_key, df / 2, shape[:-1]) + jnp.log(2 / df)
+    return open_unit(student_t_cdf(z * jnp.exp(-log_mixing / 2)[..., None], df))
+
+
+def sample(key: Array, params: Params, shape: tuple[int, ...]) -> Float[Array, "*b d"]:
+    """Draws of shape ``(*b, d)``: normals over the root of one chi-square / df per point, then the margin's cdf.
+
+    >>> print(sample(jax.random.key(0), Params(jnp.eye(3), 4.0), (5, 3)).shape)
+    (5, 3)
+    """
+    correlation, df = _check(params)
+    shape = check_shape(shape, dim=correlation.shape[0])
+    return _sample(key, correlation, df, shape)
+
+
+def kendall_tau(params: Params) -> Float[Array, "d d"]:
+    """tau = 2/pi asin(R), entry by entry, whatever df.
+
+    >>> print(kendall_tau(Params(jnp.array([[1.0, 0.5], [0.5, 1.0]]), 4.0)).round(4))
+    [[1.     0.3333]
+     [0.3333 1.    ]]
+    """
+    return tau_of(_check(params).correlation)
+
+
+def from_kendall_tau(tau: Float[Array, "d d"], *, df: float = 4.0) -> Params:
+    """R = sin(pi tau / 2), entry by entry; tau says nothing about ``df``, which is passed through.
+
+    >>> print(from_kendall_tau(jnp.array([[1.0, 1 / 3], [1 / 3, 1.0]])).correlation.round(4))
+    [[1.  0.5]
+     [0.5 1. ]]
+    """
+    return Params(*promote(correlation_of(tau), df))
+
+
+def tail_dependence(params: Params) -> TailDependence:
+    """2 T_{df+1}(-sqrt((df+1)(1-r)/(1+r))) for every pair, the same in both tails. Source: Demarta and McNeil (2005).
+
+    >>> print(tail_dependence(Params(jnp.array([[1.0, 0.5], [0.5, 1.0]]), 4.0)).lower.round(4))
+    [[1.     0.2532]
+     [0.2532 1.    ]]
+    """
+    r, df = _check(params)
+    safe = jnp.where(jnp.abs(r) < 1, r, 0)
+    both = 2 * student_t_cdf(-jnp.sqrt((df + 1) * (1 - safe) / (1 + safe)), df + 1)
+    both = jnp.where(jnp.abs(r) < 1, both, r)
+    return TailDependence(both, both)
+
+
+def num_params(dim: int) -> int:
+    """d (d - 1) / 2 + 1.
+
+    >>> num_params(8)
+    29
+    """
+    return dim * (dim - 1) // 2 + 1
+
+
+def df_from_real(value: Float[Array, ""]) -> Float[Array, ""]:
+    """df in ``DF_BOUNDS`` from a real number, logistic in log df.
+
+    >>> print(round(float(df_from_real(0.0)), 2))
+    70.71
+    """
+    low, high = np.log(DF_BOUNDS)
+    value = as_float(value)
+    return jnp.exp(float(low) + float(high - low) * jax.nn.sigmoid(value))
+
+
+def df_to_real(df: Float[Array, ""]) -> Float[Array, ""]:
+    """Inverse of :func:`df_from_real`; ValueError outside ``DF_BOUNDS``.
+
+    >>> print(round(float(df_to_real(df_from_real(1.5))), 3))
+    1.5
+    """
+    df = as_float(df)
+    values = concrete(df)
+    if values is not None and not ((values > DF_BOUNDS[0]) & (values < DF_BOUNDS[1])).all():
+        raise ValueError(f"df: expected a value inside {DF_BOUNDS}, got {values}; the bounds have no coordinate")
+    return jnp.log(jnp.log(df / DF_BOUNDS[0])) - jnp.log(jnp.log(DF_BOUNDS[1] / df))
+
+
+def constrain(vector: Float[Array, "k"], dim: int) -> Params:
+    """d (d-1)/2 unconstrained partial correlations, then df by :func:`df_from_real`.
+
+    >>> print(constrain(jnp.zeros(2), 2).correlation)
+    [[1. 0.]
+     [0. 1.]]
+    """
+    vector = as_float(vector)
+    return Params(_correlation.from_vector(vector[:-1], dim), df_from_real(vector[-1]))
+
+
+def unconstrain(params: Params) -> Float[Array, "k"]:
+    """Inverse of :func:`constrain`; ValueError for df outside ``DF_BOUNDS``.
+
+    >>> print(unconstrain(Params(jnp.eye(2), 30.0)).round(2))
+    [ 0.   -0.35]
+    """
+    correlation, df = _check(params)
+    return jnp.append(_correlation.to_vector(correlation), df_to_real(df))
+
+
+COPULA = Copula(
+    "student_t",
+    logpdf,
+    sample,
+    rosenblatt,
+    inverse_rosenblatt,
+    None,
+    kendall_tau,
+    from_kendall_tau,
+    tail_dependence,
+    num_params,
+    constrain,
+    unconstrain,
+)

@@ -1,0 +1,243 @@
+"""Rank correlations, repair of correlation matrices, and their unconstrained coordinates."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from jaxcop import _checks
+from jaxcop._numerics import as_float, concrete
+
+
+def _rows(x, name: str) -> Array:
+    x = x if concrete(x) is None else _checks.table(x, name)
+    return as_float(x)
+
+
+def check_correlation(correlation, name: str = "correlation", *, definite: bool = True) -> Array:
+    """Return ``correlation`` as a float array, or say why it is no (positive definite) correlation matrix."""
+    correlation = as_float(correlation)
+    if correlation.ndim != 2 or correlation.shape[0] != correlation.shape[1] or correlation.shape[0] < 2:
+        raise ValueError(
+            f"{name}: expected a square matrix of at least 2 rows, got shape {correlation.shape}; pass one matrix"
+        )
+    values = concrete(correlation)
+    if values is None:
+        return correlation
+    if not np.isfinite(values).all():
+        raise ValueError(f"{name}: expected finite entries, got NaN or infinity; look for constant columns")
+    tolerance = 32 * np.finfo(values.dtype).eps
+    if np.abs(values - values.T).max() > tolerance:
+        raise ValueError(
+            f"{name}: expected a symmetric matrix, got entries that differ by "
+            f"{np.abs(values - values.T).max():.3g} across the diagonal; average it with its transpose"
+        )
+    if definite:
+        if np.abs(np.diagonal(values) - 1).max() > tolerance:
+            raise ValueError(
+                f"{name}: expected ones on the diagonal, got {np.diagonal(values)}; divide a covariance by its scales"
+            )
+        try:
+            np.linalg.cholesky(values.astype(np.float64))
+        except np.linalg.LinAlgError:
+            smallest = np.linalg.eigvalsh(values.astype(np.float64))[0]
+            raise ValueError(
+                f"{name}: expected a positive definite matrix, got smallest eigenvalue {smallest:.3g}; "
+                "repair it with nearest_correlation(..., min_eigenvalue=...) or shrink"
+            ) from None
+    return correlation
+
+
+@jax.jit
+def _kendall_tau(x):
+    dtype = x.dtype
+
+    def step(carry, row):
+        # Kahan summation: n**2 pairs outgrow float32, and int32 from 65,537 rows on.
+        total, lost = carry
+        sign = jnp.sign(row - x)
+        add = sign.T @ sign - lost
+        new = total + add
+        return (new, (new - total) - add), None
+
+    zero = jnp.zeros((x.shape[1], x.shape[1]), dtype)
+    (total, _), _ = jax.lax.scan(step, (zero, zero), x)
+    scale = jnp.sqrt(jnp.diagonal(total))
+    return total / scale[:, None] / scale
+
+
+def kendall_tau(x: Float[Array, "n d"]) -> Float[Array, "d d"]:
+    """Kendall's tau-b of every pair of columns, ties corrected for.
+
+    tau_b = (concordant - discordant) / sqrt(untied pairs in a * untied pairs in b); O(n**2 d**2) work, O(n d) memory.
+    Raises ValueError for fewer than 2 rows, non-finite values or constant columns. Source: Kendall (1945).
+
+    >>> x = np.array([[1.0, 2.0], [2.0, 1.0], [3.0, 3.0]])
+    >>> print(kendall_tau(x).round(4))
+    [[1.     0.3333]
+     [0.3333 1.    ]]
+    """
+    return _kendall_tau(_rows(x, "x"))
+
+
+@jax.jit
+def _spearman(x):
+    return jnp.corrcoef(jax.scipy.stats.rankdata(x, axis=0), rowvar=False).astype(x.dtype)
+
+
+def spearman(x: Float[Array, "n d"]) -> Float[Array, "d d"]:
+    """Spearman's rho of every pair of columns: Pearson's correlation of average ranks.
+
+    Raises ValueError for fewer than 2 rows, non-finite values or constant columns. Source: Spearman (1904).
+
+    >>> x = np.array([[1.0, 2.0], [2.0, 1.0], [3.0, 3.0]])
+    >>> print(spearman(x).round(4))
+    [[1.  0.5]
+     [0.5 1. ]]
+    """
+    return _spearman(_rows(x, "x"))
+
+
+def _blend(correlation: Array, weight: Array) -> Array:
+    eye = jnp.eye(correlation.shape[0], dtype=correlation.dtype)
+    return (1 - weight) * correlation + weight * eye
+
+
+def _nearest_correlation(matrix, num_steps, min_eigenvalue):
+    matrix = (matrix + matrix.T) / 2
+    eye = jnp.eye(matrix.shape[0], dtype=matrix.dtype)
+
+    def positive_part(a):
+        values, vectors = jnp.linalg.eigh(a)
+        return (vectors * jnp.maximum(values, 0)) @ vectors.T
+
+    def step(_, state):
+        current, correction = state
+        shifted = current - correction
+        positive = positive_part(shifted)
+        return jnp.where(eye > 0, 1, positive), positive - shifted
+
+    current, _ = jax.lax.fori_loop(0, num_steps, step, (matrix, jnp.zeros_like(matrix)))
+    # Rescaling keeps the sign of the eigenvalues, which resetting the diagonal does not.
+    positive = positive_part(current)
+    scale = jnp.sqrt(jnp.maximum(jnp.diagonal(positive), jnp.finfo(matrix.dtype).tiny))
+    positive = positive / scale[:, None] / scale
+    positive = jnp.where(eye > 0, 1, (positive + positive.T) / 2)
+    smallest = jnp.linalg.eigvalsh(positive)[0]
+    weight = jnp.clip((min_eigenvalue - smallest) / (1 - smallest), 0, 1)
+    return jax.lax.stop_gradient(_blend(positive, jnp.where(min_eigenvalue > 0, weight, 0)))
+
+
+_nearest_correlation_jit = jax.jit(_nearest_correlation, static_argnames="num_steps")
+
+
+def nearest_correlation(
+    matrix: Float[Array, "d d"], *, num_steps: int = 100, min_eigenvalue: float = 0.0
+) -> Float[Array, "d d"]:
+    """Nearest correlation matrix in the Frobenius norm, by alternating projections with Dykstra's correction.
+
+    The result has a unit diagonal and is positive semidefinite to rounding. With ``min_eigenvalue`` > 0 it is then
+    moved towards the identity just as far as that eigenvalue needs, which makes it positive definite. Not
+    differentiated: the gradient through a repair is zero. Raises ValueError if the matrix is not square, finite and
+    symmetric. Source: Higham (2002), algorithm 3.3.
+
+    >>> a = np.array([[1.0, 1.0, 0.0], [1.0, 1.0, 1.0], [0.0, 1.0, 1.0]])
+    >>> print(nearest_correlation(a).round(4))
+    [[1.     0.7607 0.1573]
+     [0.7607 1.     0.7607]
+     [0.1573 0.7607 1.    ]]
+    """
+    matrix = check_correlation(matrix, "matrix", definite=False)
+    return _nearest_correlation_jit(matrix, num_steps, min_eigenvalue)
+
+
+def shrinkage_intensity(correlation: Float[Array, "d d"], num_obs: int) -> Float[Array, ""]:
+    """Intensity of shrinkage towards the identity that minimises the expected squared error of sin(pi tau / 2).
+
+    lambda = sum var(r_ij) / sum r_ij**2 over i < j, clipped to [0, 1], with var(r) = (pi/2)**2 (1 - r**2) var(tau)
+    and the variance of tau under a normal dependence,
+    var(tau) = 2 / (n (n-1)) [1 - 4 asin(r)**2/pi**2 + 2 (n-2) (1/9 - 4 asin(r/2)**2/pi**2)].
+    Sources: Schäfer and Strimmer (2005) for lambda; Esscher (1924) for var(tau).
+
+    >>> print(round(float(shrinkage_intensity(np.array([[1.0, 0.5], [0.5, 1.0]]), 100)), 4))
+    0.0263
+    """
+    correlation = check_correlation(correlation, definite=False)
+    n = jnp.asarray(num_obs, correlation.dtype)
+    r = jnp.clip(correlation[jnp.tril_indices(correlation.shape[0], -1)], -1, 1)
+    spread = 1 - (2 / jnp.pi * jnp.arcsin(r)) ** 2 + 2 * (n - 2) * (1 / 9 - (2 / jnp.pi * jnp.arcsin(r / 2)) ** 2)
+    variance = (jnp.pi / 2) ** 2 * (1 - r**2) * 2 / (n * (n - 1)) * spread
+    signal = jnp.sum(r**2)
+    return jnp.where(signal > 0, jnp.clip(jnp.sum(variance) / jnp.where(signal > 0, signal, 1), 0, 1), 1.0)
+
+
+def shrink(
+    correlation: Float[Array, "d d"], *, intensity: float | None = None, num_obs: int | None = None
+) -> Float[Array, "d d"]:
+    """Move a correlation matrix towards the identity, (1 - intensity) R + intensity I.
+
+    Give either ``intensity`` in [0, 1] or ``num_obs``, from which :func:`shrinkage_intensity` estimates it.
+    Raises ValueError for neither or both, and for an intensity outside [0, 1].
+
+    >>> print(shrink(np.array([[1.0, 0.5], [0.5, 1.0]]), intensity=0.1))
+    [[1.   0.45]
+     [0.45 1.  ]]
+    """
+    correlation = check_correlation(correlation, definite=False)
+    if (intensity is None) == (num_obs is None):
+        raise ValueError("shrink: expected either intensity or num_obs, got both or neither; pass one of them")
+    if intensity is None:
+        return _blend(correlation, shrinkage_intensity(correlation, num_obs))
+    value = concrete(intensity)
+    if value is not None and not 0 <= value <= 1:
+        raise ValueError(f"intensity: expected a number in [0, 1], got {intensity!r}; 0 keeps the matrix")
+    return _blend(correlation, jnp.asarray(intensity, correlation.dtype))
+
+
+def cholesky_from_vector(vector: Float[Array, "k"], dim: int) -> Float[Array, "d d"]:
+    """Lower Cholesky factor of the correlation matrix with unconstrained coordinates ``vector``.
+
+    Row i holds partial correlations z = tanh(vector): L_ij = z_ij prod_{k<j} sqrt(1 - z_ik**2), in row order of the
+    lower triangle; k = d (d-1)/2. sqrt(1 - tanh**2) is taken as sech, which does not saturate in float32.
+    Source: Lewandowski, Kurowicka and Joe (2009).
+    """
+    vector = as_float(vector)
+    if vector.shape != (dim * (dim - 1) // 2,):
+        raise ValueError(
+            f"vector: expected shape ({dim * (dim - 1) // 2},) for dim {dim}, got {vector.shape}; one entry per pair"
+        )
+    rows, columns = np.tril_indices(dim, -1)
+    v = jnp.zeros((dim, dim), vector.dtype).at[rows, columns].set(vector)
+    magnitude = jnp.abs(v)
+    log_sech = np.log(2) - magnitude - jnp.log1p(jnp.exp(-2 * magnitude))
+    log_sech = jnp.where(np.tri(dim, k=-1, dtype=bool), log_sech, 0)
+    remaining = jnp.exp(jnp.cumsum(log_sech, -1) - log_sech)
+    return jnp.tril(remaining * jnp.where(np.eye(dim, dtype=bool), 1, jnp.tanh(v)))
+
+
+def from_vector(vector: Float[Array, "k"], dim: int) -> Float[Array, "d d"]:
+    """Correlation matrix with unconstrained coordinates ``vector`` (see :func:`cholesky_from_vector`).
+
+    >>> print(from_vector(np.array([0.5]), 2).round(4))
+    [[1.     0.4621]
+     [0.4621 1.    ]]
+    """
+    factor = cholesky_from_vector(vector, dim)
+    return jnp.where(np.eye(dim, dtype=bool), 1, factor @ factor.T)
+
+
+def to_vector(correlation: Float[Array, "d d"]) -> Float[Array, "k"]:
+    """Unconstrained coordinates of a positive definite correlation matrix, the inverse of :func:`from_vector`.
+
+    atanh(z_ij) = asinh(L_ij / sqrt(sum_{k>j} L_ik**2)): the sum to the right of j never cancels.
+    Raises ValueError for a matrix that is not a positive definite correlation.
+
+    >>> print(to_vector(np.array([[1.0, 0.4621], [0.4621, 1.0]])).round(3))
+    [0.5]
+    """
+    correlation = check_correlation(correlation)
+    dim = correlation.shape[0]
+    factor = jnp.linalg.cholesky(correlation)
+    right = jax.lax.cumsum(factor**2, axis=1, reverse=True) - factor**2
+    rows, columns = np.tril_indices(dim, -1)
+    return jnp.arcsinh(factor[rows, columns] / jnp.sqrt(right[rows, columns]))

@@ -1,0 +1,81 @@
+"""Scores of synthetic tables for one split: fidelity, utility and memorisation, by one call for many tables."""
+
+from collections.abc import Callable
+
+import jax
+import numpy as np
+from jaxtyping import Array, Float, Key
+
+from jaxcop import _checks, metrics
+from jaxcop.metrics.utility import Job, Scores, utility_many
+
+
+def _mean_of_columns(values) -> np.ndarray:
+    return np.asarray(values, np.float64).mean(-1)
+
+
+def fidelity(
+    key: Key[Array, ""],
+    train: Float[np.ndarray, "n d"],
+    synthetic: Float[np.ndarray, "r m d"],
+    *,
+    num_rows: int | None = None,
+) -> dict[str, np.ndarray]:
+    """Every distance of ``synthetic`` [r, m, d] to the real training rows [n, d], as columns of length r.
+
+    Distances depend on the sizes of what they compare. So ``num_rows`` rows (default: all training rows) are drawn
+    from the training rows, and the first ``num_rows`` of each synthetic table, which are exchangeable, are compared
+    with them; a table with fewer rows is compared whole. Columns are standardised by those training rows. Per-column
+    metrics come as their mean over the columns (``ks_max``: as the worst).
+    """
+    train = _checks.table(train, "train")
+    num_rows = len(train) if num_rows is None else num_rows
+    if not 2 <= num_rows <= len(train):
+        raise ValueError(f"num_rows: expected 2 to {len(train)} (the training rows), got {num_rows}; lower it")
+    key_rows, key_fit, key_floor = jax.random.split(key, 3)
+    chosen = jax.random.permutation(key_rows, len(train))[:num_rows]
+    real = train.astype(np.float32)[np.asarray(chosen)]
+    rows = np.asarray(synthetic, np.float32)[:, :num_rows]
+    distance = metrics.fidelity(real, rows)
+    autoencoders = metrics.fit_autoencoders(key_fit, real)
+    faed = metrics.faed(key_floor, autoencoders, real, rows)
+    copying = metrics.dcr(real, rows)
+    columns = {
+        "ks": _mean_of_columns(distance.ks),
+        "ks_max": np.asarray(distance.ks).max(-1),
+        "ad": _mean_of_columns(distance.anderson_darling.distance),
+        "tv": _mean_of_columns(distance.total_variation),
+        "range_coverage": _mean_of_columns(distance.range_coverage),
+        "wasserstein": _mean_of_columns(distance.wasserstein),
+        "mmd": distance.mmd.unbiased,
+        "mmd_biased": distance.mmd.biased,
+        "frechet": distance.frechet,
+        "faed": faed.value,
+        "faed_ratio": faed.ratio,
+        "dcr_ratio": copying.median_ratio,
+        "exact_copies": copying.exact_copies,
+    }
+    return {name: np.asarray(values, np.float64) for name, values in columns.items()}
+
+
+def utility(
+    train: Float[np.ndarray, "n d"],
+    test: Float[np.ndarray, "k d"],
+    synthetic: Float[np.ndarray, "r m d"],
+    target_column: int,
+    *,
+    seed: int,
+    on_done: Callable[[int, int], object] | None = None,
+) -> tuple[dict[str, np.ndarray], Scores]:
+    """TSTR and TRTS of every table as columns of length r, and the TRTR ceiling of the split."""
+    jobs = [Job(train, test, target_column, seed)]
+    jobs += [Job(table, test, target_column, seed) for table in synthetic]
+    jobs += [Job(train, table, target_column, seed) for table in synthetic]
+    ceiling, *scores = utility_many(jobs, on_done=on_done)
+    halves = {"tstr": scores[: len(synthetic)], "trts": scores[len(synthetic) :]}
+    columns = {
+        f"{name}_{field}": np.array([getattr(score, field) for score in half])
+        for name, half in halves.items()
+        for field in Scores._fields
+    }
+    return columns, ceiling

@@ -1,0 +1,41 @@
+"""Pure metrics of a real and a synthetic table: ``name(real, synthetic, **options)``, real ``[n, d]`` first.
+
+The synthetic table may carry any leading replica axes, ``[*r, m, d]``; per-column metrics return ``[*r, d]``, others
+``[*r]``, compound ones a NamedTuple of such arrays. Random metrics take a key first. The real side is one table: to
+pair a batch of real tables with a batch of synthetic ones use ``jax.vmap``. The dtype of the tables is kept. Utility
+by gradient-boosted trees lives in ``jaxcop.metrics.utility``, which is not imported here because it brings xgboost.
+"""
+
+from jaxcop.metrics.autoencoder import FAED, Autoencoders, faed, fit_autoencoders
+from jaxcop.metrics.kernel import MMD, mmd
+from jaxcop.metrics.marginal import (
+    AndersonDarling,
+    anderson_darling,
+    ks,
+    range_coverage,
+    total_variation,
+    wasserstein,
+)
+from jaxcop.metrics.memorization import DCR, dcr
+from jaxcop.metrics.moments import frechet
+from jaxcop.metrics.summary import Fidelity, fidelity
+
+__all__ = [
+    "DCR",
+    "FAED",
+    "MMD",
+    "AndersonDarling",
+    "Autoencoders",
+    "Fidelity",
+    "anderson_darling",
+    "dcr",
+    "faed",
+    "fidelity",
+    "fit_autoencoders",
+    "frechet",
+    "ks",
+    "mmd",
+    "range_coverage",
+    "total_variation",
+    "wasserstein",
+]

@@ -1,0 +1,1 @@
+"""Results as tables and figures. Import ``jaxcop.report.figures`` by name: it alone needs matplotlib."""

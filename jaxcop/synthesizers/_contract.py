@@ -1,0 +1,21 @@
+"""The contract of everything that learns a table and draws rows from it."""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+
+class Synthesizer(NamedTuple):
+    """A generator as two pure functions; both run under ``jit`` and ``vmap``, with a replica axis if wanted.
+
+    Attributes:
+        fit: ``fit(key, x[n, d], mask[n], hyper) -> fitted``; rows where ``mask`` is false do not count, which lets
+            tables of different length share one program.
+        sample: ``sample(key, fitted, n) -> rows[n, d]`` in the units of ``x``; ``n`` is static.
+        hyper: default of the traced hyper-parameters (a NamedTuple of numbers, or ``()``): a tuning axis.
+        check: ``check(x, hyper)`` raises ``ValueError`` before anything is compiled.
+    """
+
+    fit: Callable[..., Any]
+    sample: Callable[..., Any]
+    hyper: Any
+    check: Callable[..., None]

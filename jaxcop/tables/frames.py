@@ -1,0 +1,71 @@
+"""From a data frame to an array of numbers, or to a message that names the column at fault."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Float64
+
+from jaxcop import _checks
+
+
+def numeric_table(
+    frame: pd.DataFrame, columns: Sequence[str] | None = None, target: str | None = None, *, min_rows: int | None = None
+) -> tuple[Float64[np.ndarray, "n d"], tuple[str, ...]]:
+    """Return the chosen columns as float64 [n, d], with their names.
+
+    ``columns`` (default: all) are taken in their order; ``target`` must exist and is appended if it is not among
+    them. ``min_rows`` defaults to the number of columns, and at least 2. Raises ValueError, naming the columns, for
+    text, missing or infinite values, constants, repeated or unknown names, and too few rows.
+
+    >>> frame = pd.DataFrame({"site": ["p", "q", "q"], "x": [1, 2, 4], "y": [0.5, 0.25, 0.75]})
+    >>> numeric_table(frame, ["x"], target="y")
+    (array([[1.  , 0.5 ],
+            [2.  , 0.25],
+            [4.  , 0.75]]), ('x', 'y'))
+    """
+    if not isinstance(frame, pd.DataFrame):
+        raise ValueError(f"frame: expected a pandas.DataFrame, got {type(frame).__name__}; wrap it in one")
+    names = list(frame.columns if columns is None else columns)
+    if target is not None and target not in names:
+        names.append(target)
+    _check_names(frame, names)
+    chosen = frame[names]
+    text = [name for name in names if not _is_real(chosen[name].dtype)]
+    if text:
+        raise ValueError(
+            f"frame: expected numeric columns, got {[f'{name} ({chosen[name].dtype})' for name in text]}; leave them "
+            "out of columns, encode them, or convert numbers stored as text with pandas.to_numeric"
+        )
+    array = chosen.to_numpy(dtype=np.float64, na_value=np.nan)
+    # _checks.table knows columns by position; who brings a frame knows them by name.
+    bad = ~np.isfinite(array)
+    if bad.any():
+        counts = {str(names[j]): int(bad[:, j].sum()) for j in np.flatnonzero(bad.any(axis=0))}
+        where = frame.index[np.flatnonzero(bad.any(axis=1))][:5].tolist()
+        raise ValueError(
+            f"frame: expected finite values, got NaN or infinity (column: count) {counts}, first in rows {where}; "
+            "drop or impute those rows"
+        )
+    rows = max(2, len(names)) if min_rows is None else min_rows
+    _checks.table(array, f"frame of {len(names)} columns", min_rows=rows, allow_constant=True)
+    constant = [str(names[j]) for j in np.flatnonzero(np.ptp(array, axis=0) == 0)]
+    if constant:
+        raise ValueError(f"frame: expected columns that vary, got constants {constant}; leave them out of columns")
+    return array, tuple(map(str, names))
+
+
+def _is_real(dtype) -> bool:
+    return pd.api.types.is_numeric_dtype(dtype) and not pd.api.types.is_complex_dtype(dtype)
+
+
+def _check_names(frame: pd.DataFrame, names: list) -> None:
+    missing = [name for name in names if name not in frame.columns]
+    if missing:
+        raise ValueError(f"frame: expected the columns {missing}, got {list(frame.columns)}; check the spelling")
+    for owner, index in (("frame", pd.Index(frame.columns)), ("columns", pd.Index(names))):
+        repeated = index[index.duplicated()].unique().tolist()
+        if repeated:
+            raise ValueError(f"{owner}: expected each name once, got {repeated} more than once; rename or drop them")
+    if not names:
+        raise ValueError("columns: expected at least one column, got none; name the columns to use")

@@ -1,0 +1,76 @@
+"""What is fixed when a VAE is compiled (Config) and what may change without compiling again (Hyper)."""
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Array, Float
+
+from jaxcop import _checks
+
+PRIORS = ("normal", "gmm")
+SCHEDULES = ("constant", "linear", "sigmoid")
+
+
+@dataclass(frozen=True)
+class Config:
+    """Static configuration: architecture and loop lengths.
+
+    The defaults are option A of the project plan: 64 and 32 ReLU units, latent 16, 300 epochs. ``batch_size`` is the
+    largest mini-batch: an epoch cuts the shuffled rows into the fewest batches of equal size that respect it.
+    """
+
+    hidden: tuple[int, ...] = (64, 32)
+    latent_dim: int = 16
+    prior: str = "normal"
+    num_components: int = 10
+    schedule: str = "constant"
+    epochs: int = 300
+    batch_size: int = 64
+
+    def __post_init__(self):
+        _checks.one_of(self.prior, PRIORS, "prior")
+        _checks.one_of(self.schedule, SCHEDULES, "schedule")
+        for name in ("latent_dim", "num_components", "epochs", "batch_size"):
+            value = getattr(self, name)
+            if int(value) != value or value < 1:
+                raise ValueError(f"{name}: expected a whole number of at least 1, got {value!r}; choose another value")
+        if not self.hidden or any(int(width) != width or width < 1 for width in self.hidden):
+            raise ValueError(f"hidden: expected layer widths of at least 1, got {self.hidden!r}; name at least one")
+
+
+class Hyper(NamedTuple):
+    """Traced scalars: each may be an array with a replica axis in a sweep, and a new value compiles nothing.
+
+    ``warmup`` is the share of the steps over which a linear or sigmoid schedule raises beta to ``beta_max``;
+    ``min_scale`` is the floor of the decoder's standard deviation in units of the (standardised) columns.
+    """
+
+    learning_rate: float | Float[Array, ""] = 1e-3
+    beta_max: float | Float[Array, ""] = 0.5
+    warmup: float | Float[Array, ""] = 0.5
+    min_scale: float | Float[Array, ""] = 0.01
+
+
+def check(config: Config, hyper: Hyper, num_rows: int, num_columns: int) -> None:
+    """Refuse values that cannot work, before anything is compiled."""
+    for name, lowest, inclusive in (
+        ("learning_rate", 0, False),
+        ("beta_max", 0, True),
+        ("warmup", 0, True),
+        ("min_scale", 0, False),
+    ):
+        value = np.asarray(getattr(hyper, name))
+        if not (np.isfinite(value) & ((value >= lowest) if inclusive else (value > lowest))).all():
+            bound = "at least" if inclusive else "above"
+            raise ValueError(f"{name}: expected finite and {bound} {lowest}, got {value}; choose another value")
+    if config.batch_size > num_rows:
+        raise ValueError(
+            f"batch_size: expected at most the {num_rows} rows of the table, got {config.batch_size}; lower it"
+        )
+    if config.prior == "gmm" and config.num_components > num_rows:
+        raise ValueError(
+            f"num_components: expected at most the {num_rows} rows of the table, got {config.num_components}; lower it"
+        )
+    if num_columns < 1:
+        raise ValueError("x: expected at least one column, got none; hand over a table with columns")
