@@ -3,20 +3,21 @@
 A record is a flat dict: protocol, recipe, generator, split, seed, resample, and one number per metric.
 """
 
+import itertools
+from collections import defaultdict
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import jax
 import numpy as np
-from jaxcop import evaluation, sweep
+from jaxcop import copulas, evaluation, sweep
 from jaxcop.metrics.utility import Job, utility_many
 from jaxcop.synthesizers import Synthesizer
 from scipy import stats
 
 # One purpose, one stream: tuning, fitting, sampling and scoring never share random numbers.
 TUNE, FIT, SAMPLE, SCORE = range(4)
-
-Progress = Callable[[str, int, int], object]
 
 
 class Generator(NamedTuple):
@@ -36,7 +37,9 @@ class Fitted(NamedTuple):
 
 
 class Tuned(NamedTuple):
-    """Inner-fold RMSE [splits, grid] of each choice, and the position of the best one per split."""
+    """The grid, the inner-fold RMSE [splits, grid] of each choice, and the position of the best one per split."""
+
+    grid: tuple[Any, ...]
 
     rmse: np.ndarray
     choice: np.ndarray
@@ -84,7 +87,7 @@ def tune(
     rmse = np.full(len(split), np.inf)
     rmse[usable] = [score.rmse for score in scores]
     rmse = rmse.reshape(len(inner), len(grid))
-    return Tuned(rmse, rmse.argmin(1))
+    return Tuned(grid, rmse, rmse.argmin(1))
 
 
 def fit(
@@ -110,33 +113,84 @@ def sample(generator: Generator, fitted: Fitted, num_rows: int, *, which=slice(N
     return np.asarray(sweep.replicate(generator.synthesizer.sample, draw, part, static=(num_rows,)), np.float64)
 
 
+@dataclass
+class Result:
+    """What one protocol gave: fits, synthetic tables per split, and the records of their scores."""
+
+    protocol: str
+    splits: list
+    fitted: dict[str, Fitted] = field(default_factory=dict)
+    tuned: dict[str, Tuned] = field(default_factory=dict)
+    tables: dict[int, list[tuple[dict, np.ndarray]]] = field(default_factory=lambda: defaultdict(list))
+    records: list[dict] = field(default_factory=list)
+    ceilings: list[dict] = field(default_factory=list)
+    holdout: list[dict] = field(default_factory=list)
+
+    def add(self, labels: dict, fitted: Fitted, rows: np.ndarray, *, which=slice(None), resample: int = 0) -> None:
+        """File the rows [r, m, d] of the replicas ``which`` under their splits."""
+        for one, split, seed in zip(rows, fitted.split[which], fitted.seed[which], strict=True):
+            self.tables[int(split)].append(({**labels, "seed": int(seed), "resample": resample}, one))
+
+    @property
+    def num_tables(self) -> int:
+        return sum(map(len, self.tables.values()))
+
+
 def score(
-    labels: Sequence[dict],
-    tables: np.ndarray,
+    result: Result,
+    split: int,
     train: np.ndarray,
     test: np.ndarray,
-    *,
-    split: int,
     compare_rows: int,
+    compare_test: int,
     target_column: int,
-    progress: Callable[[int, int], object] | None = None,
-) -> tuple[list[dict], dict]:
-    """Score tables [r, m, d] of one split; returns a record per label, and the record of the TRTR ceiling.
+) -> None:
+    """Score every table of one split, and the ceiling and the ``holdout`` control (real rows never seen) beside them.
 
-    A table with a value that is not finite is recorded as ``finite = False`` and has no metrics.
+    Sizes are the same on every split, since distances depend on them. A table with a value that is not finite is
+    recorded as such and has no metrics.
     """
+    labels, tables = [label for label, _ in result.tables[split]], np.stack([t for _, t in result.tables[split]])
     finite = np.isfinite(tables).all((1, 2))
-    key = keys(np.zeros(1), np.full(1, split), SCORE)[0]
-    # Tables that are not finite are scored on the training rows, so that the shapes and the program stay the same.
+    # Kept in place, filled with training rows, so that shapes and programs stay the same.
     filled = np.where(finite[:, None, None], tables, train[np.arange(tables.shape[1]) % len(train)])
+    (key,) = keys([0], [split], SCORE)
     columns = evaluation.fidelity(key, train, filled, num_rows=compare_rows)
-    utility, ceiling = evaluation.utility(train, test, filled, target_column, seed=split, on_done=progress)
+    utility, ceiling = evaluation.utility(train, test, filled, target_column, seed=split)
     columns |= utility
-    records = []
+    common = {"protocol": result.protocol, "split": split}
     for i, label in enumerate(labels):
         values = {name: float(column[i]) for name, column in columns.items()} if finite[i] else {}
-        records.append({**label, "split": split, "finite": bool(finite[i]), **values})
-    return records, {"generator": "real", "split": split, **{f"tstr_{k}": v for k, v in ceiling._asdict().items()}}
+        result.records.append({**label, **common, "finite": bool(finite[i]), **values})
+    result.ceilings.append({**common, **{f"trtr_{name}": value for name, value in ceiling._asdict().items()}})
+    holdout = evaluation.fidelity(key, train, test[None, :compare_test], num_rows=compare_rows)
+    result.holdout.append({**common, **{name: float(column[0]) for name, column in holdout.items()}})
+
+
+class CopulaRow(NamedTuple):
+    """One family fitted to one table: per row of the table, log-likelihood and AIC."""
+
+    family: str
+    method: str
+    loglik: float
+    aic: float
+    num_params: int
+    converged: bool
+
+
+def copula_table(table: np.ndarray, families: Sequence[str]) -> list[CopulaRow]:
+    """Maximum pseudo-likelihood and tau inversion of each family on the ranks of ``table``."""
+    u = np.asarray(copulas.pseudo_observations(table.astype(np.float32)))
+    rows = []
+    for family, method in itertools.product(families, ("mpl", "itau")):
+        fit = copulas.fit(u, family, method=method)
+        n = len(table)
+        rows.append(
+            CopulaRow(
+                family, method, float(fit.loglik) / n, float(fit.aic) / n, fit.num_params, bool(fit.converged)
+            )
+        )
+    return rows
 
 
 class Difference(NamedTuple):

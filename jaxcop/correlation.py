@@ -1,5 +1,7 @@
 """Rank correlations, repair of correlation matrices, and their unconstrained coordinates."""
 
+import math
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -103,6 +105,17 @@ def _blend(correlation: Array, weight: Array) -> Array:
     return (1 - weight) * correlation + weight * eye
 
 
+def raise_smallest_eigenvalue(correlation: Float[Array, "d d"], least: float) -> Float[Array, "d d"]:
+    """Move a correlation matrix towards the identity as far as its smallest eigenvalue needs to reach ``least`` < 1.
+
+    >>> print(raise_smallest_eigenvalue(jnp.array([[1.0, 1.0], [1.0, 1.0]]), 0.25))
+    [[1.   0.75]
+     [0.75 1.  ]]
+    """
+    smallest = jnp.linalg.eigvalsh(correlation)[0]
+    return _blend(correlation, jnp.clip((least - smallest) / (1 - jnp.minimum(smallest, least)), 0, 1))
+
+
 def _nearest_correlation(matrix, num_steps, min_eigenvalue):
     matrix = (matrix + matrix.T) / 2
     eye = jnp.eye(matrix.shape[0], dtype=matrix.dtype)
@@ -123,9 +136,8 @@ def _nearest_correlation(matrix, num_steps, min_eigenvalue):
     scale = jnp.sqrt(jnp.maximum(jnp.diagonal(positive), jnp.finfo(matrix.dtype).tiny))
     positive = positive / scale[:, None] / scale
     positive = jnp.where(eye > 0, 1, (positive + positive.T) / 2)
-    smallest = jnp.linalg.eigvalsh(positive)[0]
-    weight = jnp.clip((min_eigenvalue - smallest) / (1 - smallest), 0, 1)
-    return jax.lax.stop_gradient(_blend(positive, jnp.where(min_eigenvalue > 0, weight, 0)))
+    lifted = raise_smallest_eigenvalue(positive, min_eigenvalue)
+    return jax.lax.stop_gradient(jnp.where(min_eigenvalue > 0, lifted, positive))
 
 
 _nearest_correlation_jit = jax.jit(_nearest_correlation, static_argnames="num_steps")
@@ -209,7 +221,7 @@ def cholesky_from_vector(vector: Float[Array, "k"], dim: int) -> Float[Array, "d
     rows, columns = np.tril_indices(dim, -1)
     v = jnp.zeros((dim, dim), vector.dtype).at[rows, columns].set(vector)
     magnitude = jnp.abs(v)
-    log_sech = np.log(2) - magnitude - jnp.log1p(jnp.exp(-2 * magnitude))
+    log_sech = math.log(2) - magnitude - jnp.log1p(jnp.exp(-2 * magnitude))
     log_sech = jnp.where(np.tri(dim, k=-1, dtype=bool), log_sech, 0)
     remaining = jnp.exp(jnp.cumsum(log_sech, -1) - log_sech)
     return jnp.tril(remaining * jnp.where(np.eye(dim, dtype=bool), 1, jnp.tanh(v)))

@@ -10,6 +10,10 @@ from jaxcop import _checks, metrics
 from jaxcop.metrics.utility import Job, Scores, utility_many
 
 
+# Tables that are compared in one call of the compiled metrics.
+CHUNK = 16
+
+
 def _mean_of_columns(values) -> np.ndarray:
     return np.asarray(values, np.float64).mean(-1)
 
@@ -36,10 +40,18 @@ def fidelity(
     chosen = jax.random.permutation(key_rows, len(train))[:num_rows]
     real = train.astype(np.float32)[np.asarray(chosen)]
     rows = np.asarray(synthetic, np.float32)[:, :num_rows]
-    distance = metrics.fidelity(real, rows)
     autoencoders = metrics.fit_autoencoders(key_fit, real)
-    faed = metrics.faed(key_floor, autoencoders, real, rows)
-    copying = metrics.dcr(real, rows)
+    # Chunks of one shape, the last one filled up, so that any number of tables runs through the same programs.
+    parts = []
+    for start in range(0, len(rows), CHUNK):
+        part = rows[np.minimum(np.arange(start, start + CHUNK), len(rows) - 1)]
+        faed = metrics.faed(key_floor, autoencoders, real, part)
+        parts.append(_columns(metrics.fidelity(real, part), faed, metrics.dcr(real, part)))
+    return {name: np.concatenate([part[name] for part in parts])[: len(rows)] for name in parts[0]}
+
+
+def _columns(distance: metrics.Fidelity, faed: metrics.FAED, copying: metrics.DCR) -> dict[str, np.ndarray]:
+    """One column of numbers a metric; per-column metrics as their mean, the worst column of ``ks`` beside it."""
     columns = {
         "ks": _mean_of_columns(distance.ks),
         "ks_max": np.asarray(distance.ks).max(-1),

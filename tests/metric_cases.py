@@ -49,7 +49,7 @@ CASES = {
 
 
 class Metric(NamedTuple):
-    """``smooth``: the value moves with the data, not only with their order; ``needs_spread``: real columns must vary."""
+    """``smooth``: the value moves with the data and not with their order only; ``needs_spread``: no constant column."""
 
     function: object
     smooth: bool

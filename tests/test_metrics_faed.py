@@ -1,5 +1,7 @@
 """FAED: what the autoencoders see, what they are, and what the distance reads on known tables."""
 
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -100,15 +102,13 @@ def test_float32_stays_float32():
 
 def test_splits_train_in_one_program_under_vmap():
     keys, tables = jax.random.split(jax.random.key(0), 2), np.stack([TRAIN[:100], TRAIN[100:200]])
-    fit = lambda key, train: metrics.fit_autoencoders(key, train, num=2, steps=20)  # noqa: E731
+    fit = partial(metrics.fit_autoencoders, num=2, steps=20)
     batch = jax.vmap(fit)(keys, tables)
     assert_close(batch.loss[1], fit(keys[1], tables[1]).loss, rtol=1e-7)
-    score = jax.vmap(lambda fitted, real, rows: metrics.faed(jax.random.key(1), fitted, real, rows).value)
-    assert jnp.isfinite(score(batch, tables, FRESH[:2])).all()
 
 
 def test_gradient_in_the_synthetic_rows_is_finite(fitted):
-    for rows in (TRAIN, FRESH[0], np.repeat(TRAIN[:1], 10, axis=0)):
+    for rows in (TRAIN, FRESH[0], np.broadcast_to(TRAIN[:1], TRAIN.shape)):
         gradient = jax.grad(lambda y: metrics.faed(jax.random.key(0), fitted, TRAIN, y).value)(jnp.asarray(rows))
         assert jnp.isfinite(gradient).all()
 

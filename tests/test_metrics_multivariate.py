@@ -32,7 +32,7 @@ def test_reference_values(case):
     assert_close(metrics.dcr(real, synthetic).median_ratio, expected["dcr_median_ratio"])
 
 
-@every_case
+@pytest.mark.parametrize("case", ["B_shift_shrink_262x6", "C_lognormal_vs_normal_210_840x4"])
 def test_mmd_equals_scikit_learn_with_the_median_of_real_pairs(case):
     real, synthetic = CASES[case]
     x, y = standardised(real, synthetic)
@@ -110,11 +110,11 @@ def test_scale_may_be_traced():
     assert_close(values[1], metrics.mmd(real, synthetic, scale=2.0).biased)
 
 
-@pytest.mark.parametrize("budget", [1, 50, 333])
+@pytest.mark.parametrize("budget", [1, 333])
 def test_blocks_of_rows_change_nothing(budget, monkeypatch):
     real, synthetic = CASES["C_lognormal_vs_normal_210_840x4"]
-    real = np.concatenate([real[:40], real[:3]])
-    synthetic = np.concatenate([synthetic[:31], real[:2]])
+    real = np.concatenate([real[:20], real[:3]])
+    synthetic = np.concatenate([synthetic[:15], real[:2]])
     whole = metrics.mmd(real, synthetic), metrics.dcr(real, synthetic)
     monkeypatch.setattr(_inputs, "MAX_PAIRS", budget)
     jax.clear_caches()
@@ -149,7 +149,7 @@ def test_frechet_of_singular_covariances():
     assert_close(metrics.frechet(collinear, collinear + collinear.std(0)), 2.0, rtol=1e-7)
 
 
-@every_case
+@pytest.mark.parametrize("case", ["C_lognormal_vs_normal_210_840x4", "E_memoriser_100x3"])
 def test_dcr_equals_scipy(case):
     real, synthetic = CASES[case]
     x, y = standardised(real, synthetic)

@@ -73,16 +73,15 @@ def pseudo_observations(x: Float[Array, "n d"]) -> Float[Array, "n d"]:
 
 def _start_correlation(tau, num_obs, shrinkage):
     """sin(pi tau / 2), repaired and shrunk: tau of tied rows makes it indefinite more often than not in 8 columns."""
-    dtype = tau.dtype
     repaired = correlation.nearest_correlation(jnp.where(jnp.eye(len(tau)) > 0, 1, jnp.sin(jnp.pi / 2 * tau)))
     if shrinkage is None:
         shrunk = correlation.shrink(repaired, num_obs=num_obs)
     else:
         shrunk = correlation.shrink(repaired, intensity=shrinkage)
-    return correlation.nearest_correlation(shrunk, num_steps=0, min_eigenvalue=float(jnp.finfo(dtype).eps ** 0.5))
+    return correlation.raise_smallest_eigenvalue(shrunk, float(jnp.finfo(tau.dtype).eps) ** 0.5)
 
 
-def _start(u, name, shrinkage):
+def _start(u, name, shrinkage, least_tau):
     """Inversion of Kendall's tau; df of the t copula, which tau says nothing about, is put at 8."""
     copula, dim = FAMILIES[name], u.shape[1]
     if copula.num_params(dim) == 0:
@@ -92,7 +91,7 @@ def _start(u, name, shrinkage):
         matrix = _start_correlation(tau, u.shape[0], shrinkage)
         return gaussian.Params(matrix) if name == "gaussian" else student_t.Params(matrix, jnp.asarray(8, u.dtype))
     mean = jnp.mean(tau[jnp.tril_indices(dim, -1)])
-    return copula.from_kendall_tau(jnp.clip(mean, 0, 1 - jnp.finfo(u.dtype).eps))
+    return copula.from_kendall_tau(jnp.clip(mean, least_tau, 1 - jnp.finfo(u.dtype).eps))
 
 
 def _fit_df(loss, df_grid, dtype):
@@ -111,17 +110,15 @@ def _fit(u, name, method, shrinkage, df_grid):
     def loss(params):
         return -jnp.mean(copula.logpdf(u, params))
 
-    params, converged = _start(u, name, shrinkage), jnp.asarray(True)
+    # At independence the unconstrained parameter is minus infinity, and flat: maximum likelihood starts away from it.
+    params, converged = _start(u, name, shrinkage, 0.05 if method == "ml" else 0.0), jnp.asarray(True)
     if method == "itau" and name == "student_t":
         df, converged = _fit_df(lambda df: loss(params._replace(df=df)), df_grid, u.dtype)
         params = params._replace(df=df)
     if method == "itau" or copula.num_params(dim) == 0:
         value = loss(params)
     else:
-        # Off the boundary: at independence the start of a one-parameter family would be at minus infinity.
-        limit = -jnp.log(jnp.finfo(u.dtype).eps) / 2
-        vector = jnp.clip(copula.unconstrain(params), -limit, limit)
-        best = minimise(lambda vector: loss(copula.constrain(vector, dim)), vector)
+        best = minimise(lambda vector: loss(copula.constrain(vector, dim)), copula.unconstrain(params))
         params, value, converged = copula.constrain(best.x, dim), best.value, best.converged
     return params, -value * u.shape[0], converged & jnp.isfinite(value)
 

@@ -7,6 +7,7 @@ from jax.scipy.special import logsumexp, ndtr
 from jaxtyping import Array, Float
 
 from jaxcop import _checks, margins, mixture
+from jaxcop.copulas import FAMILIES, fitting
 from jaxcop.synthesizers._contract import Synthesizer
 
 
@@ -15,6 +16,32 @@ class FittedCopula(NamedTuple):
 
     copula: Any
     margins: margins.Params
+
+
+def copula(family: str, *, method: str = "ml", margin: str = "empirical") -> Synthesizer:
+    """One family of ``copulas.FAMILIES`` on the ``margin`` of ``margins.MARGINS``.
+
+    ``method`` is that of ``copulas.fit``: with empirical margins ``"ml"`` is maximum pseudo-likelihood.
+    """
+    _checks.one_of(family, FAMILIES, "family")
+    _checks.one_of(method, ("itau", "ml"), "method")
+    _checks.one_of(margin, margins.MARGINS, "margin")
+    to_uniform, from_uniform = margins.MARGINS[margin]
+
+    def check(x, hyper):
+        _checks.table(x, min_rows=3)
+
+    def fit(key, x, mask, hyper):
+        fitted = margins.fit(x, mask)
+        # Rows that do not count sit in the centre of the cube, where every density and its gradient are finite.
+        u = jnp.where(mask[:, None], to_uniform(x, fitted), 0.5)
+        return FittedCopula(fitting.fit_masked(u, mask, family, method), fitted)
+
+    def sample(key, fitted: FittedCopula, n: int):
+        u = FAMILIES[family].sample(key, fitted.copula.params, (n, fitted.margins.sorted.shape[-1]))
+        return from_uniform(u, fitted.margins)
+
+    return Synthesizer(fit, sample, (), check)
 
 
 class Regularisation(NamedTuple):

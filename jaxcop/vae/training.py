@@ -10,8 +10,8 @@ from jaxtyping import Array, Bool, Float, Int, Key
 
 from jaxcop import _checks
 from jaxcop.vae import config as _config
-from jaxcop.vae import elbo as _elbo
 from jaxcop.vae.config import Config, Hyper
+from jaxcop.vae.elbo import elbo, terms
 from jaxcop.vae.networks import networks
 from jaxcop.vae.schedules import beta as _beta
 
@@ -67,9 +67,9 @@ def step(state: State, batch, weights, noise, beta, config: Config, hyper: Hyper
     nets = networks(config, batch.shape[-1], batch.dtype.name)
 
     def loss(vector):
-        parts = _elbo.terms(nets, vector, batch, noise, hyper.min_scale)
+        parts = terms(nets, vector, batch, noise, hyper.min_scale)
         mean = jax.tree.map(lambda part: (part * weights).sum() / weights.sum(), parts)
-        return -_elbo.elbo(mean, beta), mean
+        return -elbo(mean, beta), mean
 
     gradient, mean = jax.grad(loss, has_aux=True)(state.vector)
     updates, optimiser = _optimiser(hyper.learning_rate, num_steps).update(gradient, state.optimiser)
@@ -122,7 +122,7 @@ def fit_masked(
         epoch, init(key_init, config, num_columns, x.dtype), jnp.arange(config.epochs)
     )
     finite = jnp.isfinite(state.vector).all() & jnp.isfinite(means.reconstruction[-1])
-    curves = Info(_elbo.elbo(means), means.reconstruction, means.kl, beta, finite)
+    curves = Info(elbo(means), means.reconstruction, means.kl, beta, finite)
     return Trained(state.vector, hyper, curves)
 
 

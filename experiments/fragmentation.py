@@ -1,0 +1,281 @@
+"""The blast-fragmentation study: generators, controls and their honest scores on the real data.
+
+    python experiments/fragmentation.py                 # the default protocol: no blast on both sides of a split
+    python experiments/fragmentation.py --full          # every protocol and every training recipe
+    python experiments/fragmentation.py --protocol row  # the split of the 2025 report, beside its own figures
+
+Writes to ``results/fragmentation/``: results.json (every number), report.md, the splits and the figures.
+"""
+
+import argparse
+import dataclasses
+import itertools
+import os
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import blasts
+import jax
+import numpy as np
+import outputs
+import study
+from jaxcop import synthesizers
+from jaxcop.synthesizers.copula import Regularisation
+from jaxcop.tables import Split, load_splits, numeric_table, save_splits
+from jaxcop.vae import Config, Hyper
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+
+@dataclass(frozen=True)
+class Study:
+    """Everything that decides the numbers; ``results.json`` repeats it."""
+
+    protocols: tuple[str, ...] = (blasts.DEFAULT_PROTOCOL,)
+    recipes: tuple[str, ...] = ("real",)
+    generators: tuple[str, ...] = ()  # empty: all of them
+    stratify: str | None = None
+    num_splits: int = 20
+    num_seeds: int = 5  # training seeds of each VAE on each split
+    num_rows: int = 5000  # synthetic rows per table, as in the report
+    num_resamples: int = 5  # draws from one fixed fit, on the first `resample_splits` splits
+    resample_splits: int = 3
+    recipe_splits: int = 5
+    recipe_seeds: int = 2
+    epochs: int = 1000
+    latent_dim: int = 6
+    latent_components: int = 60
+    mixture_components: int = 50
+
+
+RECIPES = {"real": 0.0, "copula": np.inf, "mixed 1:1": 1.0, "mixed 1:2": 2.0, "mixed 1:4": 4.0, "mixed 1:8": 8.0}
+"""Copula rows for each real row of the training table; ``copula`` has none of the real rows."""
+COPULA_ROWS = 8
+FULL = Study(protocols=blasts.PROTOCOLS, recipes=tuple(RECIPES))
+
+TARGET_COLUMN = 0
+COLUMNS = (blasts.TARGET, *blasts.FEATURES)
+CONTROLS = ("bootstrap", "independent", "smoothed")
+FAMILIES = ("independence", "gaussian", "student_t", "clayton")
+# Prior and schedule of beta.
+VAES = {
+    "vae": ("normal", "constant"),
+    "vae_linear": ("normal", "linear"),
+    "vae_sigmoid": ("normal", "sigmoid"),
+    "vae_gmm": ("gmm", "linear"),
+}
+VAE_GRID = tuple(Hyper(3e-3, beta, 0.5, floor) for beta, floor in itertools.product((0.3, 1.0), (0.01, 0.1)))
+MIXTURE_GRID = tuple(Regularisation(value) for value in (1e-3, 1e-2, 1e-1))
+
+
+def vae_generator(config: Study, name: str, num_seeds: int, *, shortening: float = 1.0) -> study.Generator:
+    """A VAE by name; ``shortening`` keeps the number of steps where a recipe lengthens the table."""
+    prior, schedule = VAES[name]
+    network = Config(
+        latent_dim=config.latent_dim,
+        prior=prior,
+        num_components=config.latent_components,
+        schedule=schedule,
+        epochs=max(1, round(config.epochs * shortening)),
+    )
+    return study.Generator(synthesizers.vae(network), VAE_GRID, num_seeds)
+
+
+def make_generators(config: Study) -> dict[str, study.Generator]:
+    """The chosen generators by name, and always the controls."""
+    copulas = {f"copula_{family}": study.Generator(synthesizers.copula(family)) for family in FAMILIES[1:]}
+    mixture = synthesizers.gaussian_mixture_copula(config.mixture_components)
+    everything = {
+        "bootstrap": study.Generator(synthesizers.bootstrap()),
+        "independent": study.Generator(synthesizers.independent()),
+        "smoothed": study.Generator(synthesizers.smoothed()),
+        **copulas,
+        "gaussian_mixture_copula": study.Generator(mixture, MIXTURE_GRID),
+        **{name: vae_generator(config, name, config.num_seeds) for name in VAES},
+    }
+    unknown = sorted(set(config.generators) - set(everything))
+    if unknown:
+        raise ValueError(f"generators: expected names among {list(everything)}, got {unknown}; check the spelling")
+    chosen = {*(config.generators or everything), *CONTROLS}
+    return {name: generator for name, generator in everything.items() if name in chosen}
+
+
+class Screen:
+    """One line of progress per phase, from the first second."""
+
+    def __init__(self, console: Console):
+        self.console = console
+        columns = (TextColumn("{task.description:<52}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+        self.progress = Progress(*columns, console=console)
+
+    def phase(self, name: str, total: int) -> Callable[[int, int], object]:
+        """Start a phase; what it returns is called with (done, total)."""
+        task = self.progress.add_task(name, total=total)
+        return lambda done, total: self.progress.update(task, completed=done, total=total)
+
+
+def inner_folds(pool, table, splits: Sequence[Split], protocol: str, stratify: str | None):
+    """(inner train, inner validation) of every training set, cut by the same protocol; no test row is in them."""
+    folds = []
+    for split in splits:
+        part = pool.iloc[split.train].reset_index(drop=True)
+        (inner,) = blasts.make_splits(part, protocol, [split.seed], stratify=stratify)
+        folds.append((table[split.train[inner.train]], table[split.train[inner.test]]))
+    return folds
+
+
+def run_protocol(config: Study, protocol: str, pool, table: np.ndarray, splits: Sequence[Split], screen: Screen):
+    """Tune, fit, sample and score every generator on every split of one protocol."""
+    trains, tests = [table[split.train] for split in splits], [table[split.test] for split in splits]
+    folds = inner_folds(pool, table, splits, protocol, config.stratify)
+    generators = make_generators(config)
+    for generator, train in itertools.product(generators.values(), (*trains, *(fold[0] for fold in folds))):
+        generator.synthesizer.check(train, generator.synthesizer.hyper)
+    result = study.Result(protocol, list(splits))
+
+    for name, generator in generators.items():
+        hypers = [generator.synthesizer.hyper] * len(splits)
+        if generator.grid:
+            done = screen.phase(f"{protocol}: {name}: choose on inner folds", len(splits) * len(generator.grid))
+            tuned = study.tune(generator, folds, TARGET_COLUMN, config.num_rows, done)
+            hypers = [generator.grid[choice] for choice in tuned.choice]
+            result.tuned[name] = tuned
+        done = screen.phase(f"{protocol}: {name}: compile and fit", len(splits) * generator.num_seeds)
+        fitted = study.fit(generator, trains, hypers, done)
+        result.fitted[name] = fitted
+        labels = {"protocol": protocol, "recipe": "real", "generator": name}
+        result.add(labels, fitted, study.sample(generator, fitted, config.num_rows))
+        fixed = np.flatnonzero((fitted.split < config.resample_splits) & (fitted.seed == 0))
+        for resample in range(1, config.num_resamples):
+            rows = study.sample(generator, fitted, config.num_rows, which=fixed, resample=resample)
+            result.add(labels, fitted, rows, which=fixed, resample=resample)
+        if name in VAES and len(config.recipes) > 1:
+            run_recipes(config, name, hypers, trains, result, screen)
+
+    compare_rows, compare_test = min(map(len, trains)), min(map(len, tests))
+    done, scored = screen.phase(f"{protocol}: score", result.num_tables), 0
+    for index, (train, test) in enumerate(zip(trains, tests, strict=True)):
+        study.score(result, index, train, test, compare_rows, compare_test, TARGET_COLUMN)
+        scored += len(result.tables[index])
+        done(scored, result.num_tables)
+    return result
+
+
+def best_copula(result: study.Result, split: int) -> str:
+    """The family with the lowest AIC on the training rows of one split."""
+    fits = {family: result.fitted[f"copula_{family}"].fitted.copula for family in FAMILIES[1:]}
+    aic = {family: 2 * float(fit.num_params[split]) - 2 * float(fit.loglik[split]) for family, fit in fits.items()}
+    return min(aic, key=aic.__getitem__)
+
+
+def run_recipes(config: Study, name: str, hypers, trains, result: study.Result, screen: Screen) -> None:
+    """Train one VAE on copula rows, and on mixtures of real and copula rows, with the numbers chosen for real rows."""
+    trains = trains[: config.recipe_splits]
+    longest = max(map(len, trains))
+    copula_rows = []
+    for index in range(len(trains)):
+        family = f"copula_{best_copula(result, index)}"
+        generator = study.Generator(synthesizers.copula(family.removeprefix("copula_")))
+        rows = study.sample(generator, result.fitted[family], COPULA_ROWS * longest, which=[index], resample=-1)
+        copula_rows.append(rows[0])
+    for recipe in config.recipes:
+        share = RECIPES[recipe]
+        if share == 0:
+            continue
+        only_copula = np.isinf(share)
+        count = COPULA_ROWS * longest if only_copula else int(share * longest)
+        tables = [
+            rows[:count] if only_copula else np.concatenate([real, rows[: int(share * len(real))]])
+            for real, rows in zip(trains, copula_rows, strict=True)
+        ]
+        shortening = longest / max(map(len, tables))
+        generator = vae_generator(config, name, config.recipe_seeds, shortening=shortening)
+        done = screen.phase(f"{result.protocol}: {name}: {recipe}", len(trains) * config.recipe_seeds)
+        fitted = study.fit(generator, tables, hypers[: len(trains)], done)
+        labels = {"protocol": result.protocol, "recipe": recipe, "generator": name}
+        result.add(labels, fitted, study.sample(generator, fitted, config.num_rows))
+
+
+def parse(arguments: Sequence[str] | None) -> tuple[Study, argparse.Namespace]:
+    """The configuration that the command line asks for; bad values end here, before any work."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--protocol", choices=blasts.PROTOCOLS, action="append", help="default: blast; may be repeated")
+    parser.add_argument("--full", action="store_true", help="every protocol and every training recipe")
+    parser.add_argument("--generators", nargs="+", metavar="NAME", default=(), help="default: all; controls always run")
+    parser.add_argument("--splits", type=int, metavar="N", help="train/test splits")
+    parser.add_argument("--seeds", type=int, metavar="N", help="training seeds of each VAE on each split")
+    parser.add_argument("--rows", type=int, metavar="N", help="synthetic rows per table")
+    parser.add_argument("--epochs", type=int, metavar="N", help="training epochs of each VAE")
+    parser.add_argument("--stratify", metavar="COLUMN", help="keep this column's proportions on both sides")
+    parser.add_argument("--split-file", type=Path, metavar="FILE", help="use splits saved by an earlier run")
+    parser.add_argument("--out", type=Path, default=Path("results/fragmentation"), help="output folder")
+    parser.add_argument("--overwrite", action="store_true", help="replace what an earlier run wrote to --out")
+    options = parser.parse_args(arguments)
+    config = FULL if options.full else Study()
+    chosen = {
+        "protocols": options.protocol,
+        "num_splits": options.splits,
+        "num_seeds": options.seeds,
+        "num_rows": options.rows,
+        "epochs": options.epochs,
+        "generators": tuple(options.generators),
+        "stratify": options.stratify,
+    }
+    given = {name: value for name, value in chosen.items() if value is not None}
+    if "protocols" in given:
+        given["protocols"] = tuple(dict.fromkeys(given["protocols"]))
+    config = dataclasses.replace(config, **given)
+    for name in ("num_splits", "num_seeds", "epochs"):
+        if getattr(config, name) < 1:
+            raise ValueError(f"{name}: expected at least 1, got {getattr(config, name)}; ask for more")
+    if config.num_rows < 300:
+        raise ValueError(f"rows: expected at least 300 (the real table has 262), got {config.num_rows}; ask for more")
+    make_generators(config)
+    if config.recipes != ("real",) and config.generators and not set(VAES) & set(config.generators):
+        raise ValueError(f"generators: expected one of {list(VAES)} with --full, got {config.generators}; add one")
+    return config, options
+
+
+def load_or_make_splits(config: Study, protocol: str, pool, path: Path | None) -> list[Split]:
+    """The splits of one protocol: from a saved file, or new ones from seeds 0, 1, ..."""
+    if path is None:
+        return blasts.make_splits(pool, protocol, range(config.num_splits), stratify=config.stratify)
+    splits = [split for split in load_splits(path, pool["uid"].tolist()) if split.protocol == protocol]
+    if not splits:
+        raise ValueError(f"{path}: expected splits of protocol {protocol!r}, got none; choose another file or protocol")
+    return splits
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the study; returns the exit code."""
+    started = time.perf_counter()
+    console = Console()
+    try:
+        config, options = parse(arguments)
+        outputs.check_folder(options.out, overwrite=options.overwrite)
+        pool = blasts.load_pool()
+        table, _ = numeric_table(pool, COLUMNS, target=blasts.TARGET)
+        splits = {name: load_or_make_splits(config, name, pool, options.split_file) for name in config.protocols}
+    except ValueError as error:
+        console.print(f"[bold red]error[/] {error}", highlight=False)
+        return 2
+    console.print(f"262 rows, {len(COLUMNS)} columns, {pool['blast_id'].nunique()} distinct blasts; {jax.devices()}")
+    screen = Screen(console)
+    results = []
+    with screen.progress:
+        for protocol, protocol_splits in splits.items():
+            results.append(run_protocol(config, protocol, pool, table, protocol_splits, screen))
+        eight = study.copula_table(numeric_table(pool, blasts.EIGHT)[0], FAMILIES)
+    every_split = [split for group in splits.values() for split in group]
+    options.out.mkdir(parents=True, exist_ok=True)
+    save_splits(options.out / outputs.SPLITS, every_split, pool["uid"].tolist(), overwrite=options.overwrite)
+    outputs.write(options.out, config, pool, table, COLUMNS, results, eight, time.perf_counter() - started, console)
+    return 0
+
+
+if __name__ == "__main__":
+    # Before the first array: one device per core, since XLA runs one small program on one core.
+    jax.config.update("jax_num_cpu_devices", os.cpu_count() or 1)
+    raise SystemExit(main())

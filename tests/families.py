@@ -1,0 +1,71 @@
+"""The table of copula cases that every invariant runs over, and the reference values: a family costs one row."""
+
+import json
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax.numpy as jnp
+import numpy as np
+from jaxcop.copulas import clayton, gaussian, independence, student_t
+
+REFERENCE = json.loads((Path(__file__).parent / "reference" / "copulas.json").read_text())
+BUILT = {"independence": independence, "gaussian": gaussian, "student_t": student_t, "clayton": clayton}
+
+_THREE = [[1.0, 0.5, 0.3], [0.5, 1.0, 0.4], [0.3, 0.4, 1.0]]
+_TWO = [[1.0, -0.6], [-0.6, 1.0]]
+
+
+class Case(NamedTuple):
+    """A family with parameters (numbers) in a dimension."""
+
+    name: str
+    family: str
+    dim: int
+    numbers: tuple
+
+    @property
+    def module(self) -> Any:
+        return BUILT[self.family]
+
+    def params(self, dtype="float64"):
+        return self.module.Params(*(jnp.asarray(number, dtype) for number in self.numbers))
+
+
+CASES = (
+    Case("independence", "independence", 3, ()),
+    Case("gaussian d=2", "gaussian", 2, (_TWO,)),
+    Case("gaussian d=3", "gaussian", 3, (_THREE,)),
+    Case("t d=2 df=2.5", "student_t", 2, (_TWO, 2.5)),
+    Case("t d=3 df=4", "student_t", 3, (_THREE, 4.0)),
+    Case("clayton d=2 theta=0.01", "clayton", 2, (0.01,)),
+    Case("clayton d=3 theta=2", "clayton", 3, (2.0,)),
+    Case("clayton d=5 theta=12", "clayton", 5, (12.0,)),
+)
+
+
+def points(dim: int, num: int = 7, dtype="float64"):
+    """A few points inside the cube, the same on every machine."""
+    golden = (1 + np.arange(num * dim).reshape(num, dim)) * 0.6180339887498949
+    return jnp.asarray(0.02 + 0.96 * (golden % 1), dtype)
+
+
+def from_reference(case: dict, dtype="float64"):
+    """(module, dict of free parameters, function from that dict to Params) of one reference case."""
+    numbers = case["params"]
+    free = {name: jnp.asarray(numbers[name], dtype) for name in ("theta", "rho", "nu") if name in numbers}
+    if "theta" in numbers:
+        return clayton, free, lambda p: clayton.Params(p["theta"])
+
+    def build(p):
+        if "R" in numbers:
+            matrix = jnp.asarray(numbers["R"], dtype)
+        else:
+            matrix = jnp.eye(2, dtype=dtype) + p["rho"] * jnp.asarray([[0, 1], [1, 0]], dtype)
+        return student_t.Params(matrix, p["nu"]) if "nu" in numbers else gaussian.Params(matrix)
+
+    return (student_t if "nu" in numbers else gaussian), free, build
+
+
+def reference(quantity: str, *families: str) -> list:
+    """The auxiliary reference cases of one quantity."""
+    return [c for c in REFERENCE["aux_cases"] if c["quantity"] == quantity and c["family"] in families]

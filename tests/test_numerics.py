@@ -1,0 +1,137 @@
+"""Special functions against mpmath, scipy and the reference quantiles."""
+
+import jax
+import jax.numpy as jnp
+import mpmath
+import numpy as np
+import pytest
+import scipy.special
+import scipy.stats
+from jax.test_util import check_grads
+from jaxcop import _numerics
+from jaxcop._numerics import student_t_cdf, student_t_quantile
+
+from families import reference
+from tolerance import assert_close
+
+_PPF = reference("student_t_ppf", "special")
+_P, _DF, _VALUE, _BY_P, _BY_DF = (
+    np.array([float(c[k]) for c in _PPF]) for k in ("p", "nu", "value", "dq_dp", "dq_dnu")
+)
+
+
+def _gradients(p, df):
+    return jax.grad(lambda p, df: jnp.sum(student_t_quantile(p, df)), (0, 1))(p, df)
+
+
+@pytest.mark.parametrize(
+    ("function", "exact"),
+    [
+        (_numerics.expm1_remainder, lambda x: (mpmath.expm1(x) - x) / x**2),
+        (_numerics.log1p_remainder, lambda x: (x - mpmath.log1p(x)) / x**2),
+        (_numerics.log1p_ratio, lambda x: mpmath.log1p(x) / x),
+    ],
+)
+def test_remainders(function, exact, dtype):
+    x = np.array([1e-12, 1e-5, 0.01, 0.0499, 0.0501, 0.3, 0.499, 0.501, 0.9, 3.0, -1e-8, -0.04, -0.3, -0.7], dtype)
+    mpmath.mp.dps = 50
+    assert_close(
+        function(jnp.asarray(x)), [float(exact(mpmath.mpf(float(v)))) for v in x], rtol=50 * np.finfo(dtype).eps
+    )
+    slope = jax.vmap(jax.grad(function))(jnp.asarray(x))
+    expected = [float(mpmath.diff(exact, mpmath.mpf(float(v)))) for v in x]
+    assert_close(slope, expected, rtol=2e3 * np.finfo(dtype).eps)
+    assert jnp.isfinite(jax.grad(jax.grad(function))(jnp.zeros((), dtype)))
+
+
+def test_quantile_reference_values():
+    assert_close(student_t_quantile(_P, _DF), _VALUE, rtol=1e-11)
+
+
+def test_quantile_reference_derivatives():
+    by_p, by_df = _gradients(_P, _DF)
+    representable = np.isfinite(_BY_P)
+    assert representable.sum() >= len(_P) - 6
+    assert_close(by_p[representable], _BY_P[representable], rtol=1e-11)
+    ok = np.isfinite(_BY_DF) & representable
+    assert_close(by_df[ok], _BY_DF[ok], rtol=1e-9)
+
+
+def test_quantile_float32():
+    rng = np.random.default_rng(3)
+    p = np.concatenate([10 ** rng.uniform(-12, -0.3, 2000), rng.uniform(0.3, 1 - 1e-6, 2000)]).astype("float32")
+    df = np.exp(rng.uniform(np.log(0.5), np.log(1e4), p.size)).astype("float32")
+    expected = student_t_quantile(p.astype("float64"), df.astype("float64"))
+    got = student_t_quantile(p, df)
+    assert got.dtype == jnp.float32
+    assert_close(got, expected, rtol=2e-5)
+    for part, whole in zip(_gradients(p, df), _gradients(p.astype("float64"), df.astype("float64")), strict=True):
+        # The score integral keeps a few digits less; near the centre its value is close to zero.
+        scale = np.abs(np.asarray(expected)) / df if part is _gradients else 0
+        assert_close(part, whole, rtol=2e-4, atol=1e-6 * np.max(scale) + 1e-7)
+
+
+def test_quantile_against_scipy():
+    rng = np.random.default_rng(0)
+    p = scipy.special.expit(rng.uniform(-27, 27, 3000))
+    df = np.exp(rng.uniform(np.log(0.5), np.log(1e4), p.size))
+    # scipy itself is good to about 1e-12 here
+    assert_close(student_t_quantile(p, df), scipy.stats.t.ppf(p, df), rtol=1e-11)
+
+
+def test_quantile_edges_and_saturation(dtype):
+    got = student_t_quantile(jnp.asarray([0.0, 0.5, 1.0, -0.1, 1.5, jnp.nan], dtype), 3.0)
+    np.testing.assert_array_equal(got, [-np.inf, 0, np.inf, np.nan, np.nan, np.nan])
+    assert got.dtype == dtype
+    tiny = float(np.finfo(dtype).tiny)
+    assert student_t_quantile(jnp.asarray(tiny, dtype), 0.1) == -np.finfo(dtype).max
+
+
+@pytest.mark.parametrize("df", [0.5, 2.0, 4.0, 5.5, 300.0])
+def test_quantile_gradients_by_differences(df):
+    check_grads(student_t_quantile, (jnp.array([0.01, 0.26, 0.6, 0.9]), df), order=1, rtol=1e-6)
+
+
+@pytest.mark.parametrize("df", [2.0, 7.5])
+def test_second_derivative_in_df(df):
+    slope = jax.grad(student_t_quantile, 1)
+    expected = (slope(0.1, df + 1e-4) - slope(0.1, df - 1e-4)) / 2e-4
+    assert_close(jax.hessian(student_t_quantile, 1)(0.1, df), expected, rtol=1e-6)
+
+
+def test_cdf_against_scipy_and_inverse(dtype):
+    x = np.array([-1e6, -30.0, -3.0, -0.7, -1e-6, 0.0, 1e-3, 0.5, 2.0, 40.0], dtype)[:, None]
+    df = np.array([0.5, 1.0, 2.0, 4.0, 33.0, 1e4], dtype)
+    got = student_t_cdf(x, df)
+    assert got.dtype == dtype
+    expected = scipy.stats.t.cdf(x.astype("float64"), df.astype("float64"))
+    assert_close(got, expected, rtol={"float32": 2e-5, "float64": 1e-11}[dtype], atol=1e-30)
+    assert_close(student_t_quantile(got[1:4], df), np.broadcast_to(x[1:4], (3, 6)), rtol=1e-4)
+
+
+def test_cdf_gradients_by_differences():
+    check_grads(student_t_cdf, (jnp.array([-4.0, -0.3, 0.0, 0.2, 5.0]), jnp.array(2.0)), order=1, rtol=1e-6)
+
+
+@pytest.mark.parametrize("df", [0.5, 1.0, 3.0, 40.0, 1e4, 1e6])
+def test_log_density_against_scipy(df, dtype):
+    x = np.array([0.0, 1e-3, 1.0, 30.0, 1e8], dtype)
+    got = _numerics.student_t_logpdf(jnp.asarray(x), jnp.asarray(df, dtype))
+    mpmath.mp.dps = 30
+    v = mpmath.mpf(df)
+    constant = mpmath.loggamma((v + 1) / 2) - mpmath.loggamma(v / 2) - mpmath.log(v * mpmath.pi) / 2
+    expected = [float(constant - (v + 1) / 2 * mpmath.log1p(mpmath.mpf(float(t)) ** 2 / v)) for t in x]
+    assert_close(got, expected, rtol=20 * np.finfo(dtype).eps, atol=5 * np.finfo(dtype).eps)
+    assert jnp.isfinite(_numerics.student_t_logpdf(jnp.asarray(np.finfo(dtype).max), jnp.asarray(df, dtype)))
+
+
+def test_scalars_follow_the_array():
+    assert student_t_quantile(np.float32([0.2]), 4.0).dtype == jnp.float32
+    assert student_t_cdf(np.float32([0.2]), 4).dtype == jnp.float32
+
+
+def test_vmap_equals_loop():
+    p, df = jnp.array([0.1, 0.4, 0.99]), jnp.array([1.0, 5.0, 60.0])
+    assert_close(
+        jax.vmap(student_t_quantile)(p, df), [float(student_t_quantile(a, b)) for a, b in zip(p, df, strict=True)]
+    )
