@@ -206,6 +206,17 @@ def shrink(
     return _blend(correlation, jnp.asarray(intensity, correlation.dtype))
 
 
+@jax.jit(static_argnames="dim")
+def _cholesky_from_vector(vector, dim):
+    rows, columns = np.tril_indices(dim, -1)
+    v = jnp.zeros((dim, dim), vector.dtype).at[rows, columns].set(vector)
+    magnitude = jnp.abs(v)
+    log_sech = math.log(2) - magnitude - jnp.log1p(jnp.exp(-2 * magnitude))
+    log_sech = jnp.where(np.tri(dim, k=-1, dtype=bool), log_sech, 0)
+    remaining = jnp.exp(jnp.cumsum(log_sech, -1) - log_sech)
+    return jnp.tril(remaining * jnp.where(np.eye(dim, dtype=bool), 1, jnp.tanh(v)))
+
+
 def cholesky_from_vector(vector: Float[Array, "k"], dim: int) -> Float[Array, "d d"]:
     """Lower Cholesky factor of the correlation matrix with unconstrained coordinates ``vector``.
 
@@ -218,13 +229,12 @@ def cholesky_from_vector(vector: Float[Array, "k"], dim: int) -> Float[Array, "d
         raise ValueError(
             f"vector: expected shape ({dim * (dim - 1) // 2},) for dim {dim}, got {vector.shape}; one entry per pair"
         )
-    rows, columns = np.tril_indices(dim, -1)
-    v = jnp.zeros((dim, dim), vector.dtype).at[rows, columns].set(vector)
-    magnitude = jnp.abs(v)
-    log_sech = math.log(2) - magnitude - jnp.log1p(jnp.exp(-2 * magnitude))
-    log_sech = jnp.where(np.tri(dim, k=-1, dtype=bool), log_sech, 0)
-    remaining = jnp.exp(jnp.cumsum(log_sech, -1) - log_sech)
-    return jnp.tril(remaining * jnp.where(np.eye(dim, dtype=bool), 1, jnp.tanh(v)))
+    return _cholesky_from_vector(vector, dim)
+
+
+@jax.jit
+def _gram(factor):
+    return jnp.where(np.eye(factor.shape[0], dtype=bool), 1, factor @ factor.T)
 
 
 def from_vector(vector: Float[Array, "k"], dim: int) -> Float[Array, "d d"]:
@@ -234,8 +244,16 @@ def from_vector(vector: Float[Array, "k"], dim: int) -> Float[Array, "d d"]:
     [[1.     0.4621]
      [0.4621 1.    ]]
     """
-    factor = cholesky_from_vector(vector, dim)
-    return jnp.where(np.eye(dim, dtype=bool), 1, factor @ factor.T)
+    return _gram(cholesky_from_vector(vector, dim))
+
+
+@jax.jit
+def _to_vector(correlation):
+    dim = correlation.shape[0]
+    factor = jnp.linalg.cholesky(correlation)
+    right = jax.lax.cumsum(factor**2, axis=1, reverse=True) - factor**2
+    rows, columns = np.tril_indices(dim, -1)
+    return jnp.arcsinh(factor[rows, columns] / jnp.sqrt(right[rows, columns]))
 
 
 def to_vector(correlation: Float[Array, "d d"]) -> Float[Array, "k"]:
@@ -248,8 +266,3 @@ def to_vector(correlation: Float[Array, "d d"]) -> Float[Array, "k"]:
     [0.5]
     """
     correlation = check_correlation(correlation)
-    dim = correlation.shape[0]
-    factor = jnp.linalg.cholesky(correlation)
-    right = jax.lax.cumsum(factor**2, axis=1, reverse=True) - factor**2
-    rows, columns = np.tril_indices(dim, -1)
-    return jnp.arcsinh(factor[rows, columns] / jnp.sqrt(right[rows, columns]))

@@ -85,6 +85,9 @@ def _quantile_to_uniform(x, ordered, count):
         return right - 1 + jnp.clip(jnp.where(high > low, (x - low) / step, side == "right"), 0, 1)
 
     u = (position("left") + position("right")) / (2 * (count - 1))
+    # The transformer sends the extremes to 0 and 1 even where they are tied.
+    last = ordered[(count - 1).astype(int)]
+    u = jnp.where(x <= ordered[0], 0, jnp.where(x >= last, 1, u))
     return jnp.clip(u, QUANTILE_CLIP, 1 - QUANTILE_CLIP).astype(x.dtype)
 
 

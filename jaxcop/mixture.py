@@ -1,5 +1,6 @@
 """Gaussian mixtures: log-density, sampling and expectation-maximisation, with diagonal or full covariance."""
 
+from functools import partial
 from typing import NamedTuple
 
 import jax
@@ -89,10 +90,9 @@ def fit_masked(
 ) -> Fit:
     """:func:`fit` without checks, for compiled code: rows where ``mask`` is false do not count."""
     weights = mask.astype(x.dtype)
-    key_centre, key_order = jax.random.split(key)
     # Centres by k-means++ (Arthur & Vassilvitskii 2007): a row is drawn in proportion to its squared distance
     # to the nearest centre so far. The Gumbel trick keeps it one argmax; excluded rows have log-weight -inf.
-    noise = jax.random.gumbel(key_centre, (num_components, x.shape[0]), x.dtype)
+    noise = jax.random.gumbel(key, (num_components, x.shape[0]), x.dtype)
 
     def add_centre(carry, inputs):
         centres, distance = carry
@@ -117,7 +117,16 @@ def fit_masked(
     return Fit(params, loglik, converged)
 
 
-_fit = jax.jit(fit_masked, static_argnames=("num_components", "num_steps"))
+@partial(jax.jit, static_argnames=("num_components", "num_steps", "num_starts"))
+def _fit(key, x, regularisation, num_components, num_steps, num_starts):
+    mask = jnp.ones(x.shape[0], bool)
+    fits = jax.vmap(
+        lambda start: fit_masked(
+            start, x, mask, num_components=num_components, regularisation=regularisation, num_steps=num_steps
+        )
+    )(jax.random.split(key, num_starts))
+    best = jnp.argmax(jnp.where(jnp.isfinite(fits.loglik[:, -1]), fits.loglik[:, -1], -jnp.inf))
+    return jax.tree.map(lambda leaf: leaf[best], fits)
 
 
 def fit(
@@ -127,10 +136,12 @@ def fit(
     num_components: int = 10,
     regularisation: float = 1e-2,
     num_steps: int = 100,
+    num_starts: int = 8,
 ) -> Fit:
     r"""Fit a full-covariance Gaussian mixture by expectation-maximisation (Dempster, Laird & Rubin 1977).
 
-    Started from k-means++ centres; ``regularisation`` is added to the diagonal of every covariance at each step, in
+    Starts from ``num_starts`` draws of k-means++ centres side by side and keeps the one with the highest likelihood,
+    since EM stops at the nearest optimum. ``regularisation`` is added to the diagonal of every covariance at each step, in
     the units of ``x`` squared, which keeps components on few rows non-singular.
 
     Raises:
@@ -148,7 +159,4 @@ def fit(
             f"num_components: expected 1 to {x.shape[0]} (the number of rows), got {num_components}; choose fewer"
         )
     _checks.positive(regularisation, "regularisation")
-    mask = jnp.ones(x.shape[0], bool)
-    return _fit(
-        key, jnp.asarray(x), mask, num_components=num_components, regularisation=regularisation, num_steps=num_steps
-    )
+    return _fit(key, jnp.asarray(x), regularisation, num_components, num_steps, num_starts)

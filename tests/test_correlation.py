@@ -113,8 +113,8 @@ def test_shrinkage_intensity_matches_the_sampling_variance():
 
 
 @pytest.mark.parametrize("dim", [2, 3, 8])
-def test_vector_round_trip(dim, dtype, key):
-    vector = jax.random.normal(key, (dim * (dim - 1) // 2,), dtype)
+def test_vector_round_trip(dim, dtype):
+    vector = jax.random.normal(jax.random.key(1), (dim * (dim - 1) // 2,), dtype)
     matrix = correlation.from_vector(vector, dim)
     assert matrix.dtype == dtype
     assert_close(jnp.diagonal(matrix), np.ones(dim), rtol=0)
@@ -129,9 +129,9 @@ def test_cholesky_from_vector_does_not_saturate_in_float32():
     assert_close(factor[1, 1], 1 / np.cosh(12.0))
     gradient = jax.grad(lambda v: correlation.cholesky_from_vector(v, 2)[1, 1])(jnp.asarray([12.0], "float32"))
     assert_close(gradient[0], -np.tanh(12.0) / np.cosh(12.0))
+    jacobian = jax.jit(jax.jacobian(lambda v: correlation.from_vector(v, 3)))
     for far in (0.0, 40.0, -40.0):
-        slope = jax.jacobian(lambda v: correlation.from_vector(v, 3))(jnp.full(3, far, "float32"))
-        assert jnp.isfinite(slope).all()
+        assert jnp.isfinite(jacobian(jnp.full(3, far, "float32"))).all()
 
 
 @pytest.mark.parametrize(

@@ -112,10 +112,7 @@ def inner_edges(real, bins: int):
 
 
 def share_below(x, edges):
-    # Rounded data lie on the edges themselves. Lowering these by their own rounding error (a few eps of the largest)
-    # puts such values into the upper bin always, as exact arithmetic would.
-    lowered = edges - 4 * jnp.finfo(x.dtype).eps * jnp.abs(edges).max(axis=0)
-    return (x[:, None, :] < lowered[None]).mean(axis=0, dtype=x.dtype)
+    return (x[:, None, :] < edges[None]).mean(axis=0, dtype=x.dtype)
 
 
 def total_variation_of(below_real, below_synthetic):
@@ -157,6 +154,9 @@ def _total_variation(real, synthetic, bins, binning):
             low = jnp.minimum(real.min(axis=0), y.min(axis=0))
             high = jnp.maximum(real.max(axis=0), y.max(axis=0))
             edges = low + jnp.arange(1, bins, dtype=real.dtype)[:, None] * ((high - low) / bins)
+            # Rounded data lie on the edges themselves. Lowering these by their own rounding error (below 4 eps of the
+            # largest value) puts such values into the upper bin always, as exact arithmetic would.
+            edges -= 4 * jnp.finfo(real.dtype).eps * jnp.maximum(jnp.abs(low), jnp.abs(high))
         return total_variation_of(share_below(real, edges), share_below(y, edges))
 
     quantiles = inner_edges(real, bins) if binning == "quantile" else None
@@ -230,7 +230,8 @@ def total_variation(
     """Total variation distance of two histograms per column, half the sum of abs(p - q).
 
     ``binning="quantile"`` puts the edges at the real quantiles (outer bins open, equal edges of a tied column merge);
-    ``"width"`` cuts the pooled range into equal parts. Bins are closed on the left. The value depends on ``bins``.
+    ``"width"`` cuts the pooled range into equal parts. Bins are closed on the left. The value depends on ``bins``, and
+    where an interpolated quantile of coarsely rounded data meets a value, on the last bit of that edge.
 
     Shapes: real ``[n, d]``, synthetic ``[*r, m, d]`` give ``[*r, d]``, in [0, 1].
     Raises ValueError for other shapes, fewer than 2 rows, unequal columns, NaN or infinity, fewer than 2 bins, an

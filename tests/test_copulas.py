@@ -1,0 +1,287 @@
+"""Every family against the reference, scipy and itself: one table of cases, many invariants."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import scipy.stats
+from jaxcop import copulas
+from jaxcop.copulas import clayton, gaussian, student_t
+
+from families import BUILT, CASES, REFERENCE, from_reference, points, reference
+from tolerance import assert_close
+
+each_case = pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+_LOGPDF = [c for c in REFERENCE["logpdf_cases"] if c["family"] in BUILT and c["params"].get("theta", 0) >= 0]
+# Conditioning on the correlation: u is exact, 1 - rho keeps ten digits, and so does what is divided by it.
+_NEAR_SINGULAR = {"logpdf/student_t/103": 1e-7}
+
+
+def _value_and_gradients(case, dtype):
+    module, free, build = from_reference(case, dtype)
+    u = jnp.asarray(case["u"], dtype)
+    value, slopes = jax.jit(jax.value_and_grad(lambda u, p: module.logpdf(u, build(p)), (0, 1)))(u, free)
+    return value, *slopes
+
+
+@pytest.mark.parametrize("case", _LOGPDF, ids=lambda case: case["id"])
+def test_logpdf_reference(case):
+    value, by_u, by_param = _value_and_gradients(case, "float64")
+    assert_close(value, float(case["value"]), rtol=1e-9)
+    for name, expected in case.get("dlogpdf_dparam", {}).items():
+        assert_close(by_param[name], expected, rtol=1e-9)
+    if "dlogpdf_du" in case:
+        assert_close(by_u, case["dlogpdf_du"], rtol=_NEAR_SINGULAR.get(case["id"], 1e-9))
+
+
+@pytest.mark.parametrize("case", _LOGPDF, ids=lambda case: case["id"])
+def test_logpdf_float32(case):
+    u, (module, free, build) = jnp.asarray(case["u"], "float32"), from_reference(case, "float32")
+    params = build(free)
+    exact = module.Params(*(np.asarray(p, "float64") for p in params))
+    legal = "theta" in free or np.linalg.eigvalsh(exact.correlation)[0] > 0
+    if not (legal and bool(((u > 0) & (u < 1)).all())):
+        pytest.skip("rounds onto the boundary in float32")
+    got = module.logpdf(u, params)
+    assert got.dtype == jnp.float32
+    # Against float64 at the same rounded inputs. Rounding in L enters with the condition number of R.
+    expected = float(module.logpdf(np.asarray(u, "float64"), exact))
+    condition = 1 if "theta" in free else np.linalg.cond(exact.correlation)
+    budget = 6e-8 * (case.get("cond_u_rel", 0) + 20 + 10 * abs(expected) + condition * (1 + abs(expected)))
+    assert abs(float(got) - expected) <= budget
+
+
+@pytest.mark.parametrize("case", [c for c in _LOGPDF if c["dim"] <= 8], ids=lambda case: case["id"])
+def test_log_density_gradient_is_finite_in_float32(case):
+    if "rho" in case["params"] and case["params"]["rho"] > 0.99999:
+        pytest.skip("singular in float32")
+    case = dict(case, u=np.clip(np.float32(case["u"]), np.float32(1e-30), np.float32(1 - 6e-8)))
+    for part in jax.tree.leaves(_value_and_gradients(case, "float32")):
+        assert jnp.isfinite(part).all()
+
+
+@pytest.mark.parametrize("theta", [0.0, 1e-12, 1e-4, 0.3, 50.0, 1000.0])
+def test_clayton_is_exact_and_differentiable_at_the_extremes(theta, dtype):
+    u = jnp.asarray([[0.3, 0.7, 0.5], [1e-6, 1e-6, 0.9], [0.99, 0.999, 0.9]], dtype)
+    params = clayton.Params(jnp.asarray(theta, dtype))
+    functions = [clayton.logpdf, clayton.cdf, clayton.rosenblatt]
+    for function in functions:
+        jacobian = jax.jit(jax.jacobian(function, (0, 1)))(u, params)
+        assert all(bool(jnp.isfinite(part).all()) for part in jax.tree.leaves((function(u, params), jacobian)))
+    if theta == 0:
+        assert_close(clayton.logpdf(u, params), np.zeros(3))
+        # d log c / d theta at independence: sum over pairs of (1 + log u_i) (1 + log u_j)
+        slope = jax.grad(lambda t: clayton.logpdf(u[0], clayton.Params(t)))(params.theta)
+        a = 1 + np.log([0.3, 0.7, 0.5])
+        assert_close(slope, (a.sum() ** 2 - (a**2).sum()) / 2, rtol=100 * np.finfo(dtype).eps)
+
+
+def test_student_t_survives_squares_that_overflow():
+    u = jnp.asarray([1e-15, 1e-12, 1 - 6e-8], "float32")
+    params = student_t.Params(jnp.asarray([[1, 0.5, 0.3], [0.5, 1, 0.4], [0.3, 0.4, 1]], "float32"), jnp.float32(0.5))
+    expected = student_t.logpdf(np.float64(u), student_t.Params(*(np.float64(p) for p in params)))
+    assert_close(student_t.logpdf(u, params), expected)
+
+
+@each_case
+def test_outside_the_cube(case, dtype):
+    u = np.array(points(case.dim, 6, dtype))
+    u[0, 0], u[1, 1], u[2, 0], u[3, 1], u[4, 0] = 0, 1, -0.2, 1.5, np.nan
+    value = case.module.logpdf(u, case.params(dtype))
+    assert value.dtype == dtype
+    np.testing.assert_array_equal(np.isneginf(value), [True] * 5 + [False])
+    slope = jax.grad(lambda u: jnp.sum(jnp.where(jnp.isfinite(v := case.module.logpdf(u, case.params(dtype))), v, 0)))
+    assert jnp.isfinite(slope(jnp.asarray(u))).all()
+
+
+@pytest.mark.parametrize("family", ["gaussian", "student_t"])
+def test_logpdf_against_scipy(family):
+    (case,) = (c for c in CASES if c.family == family and c.dim == 3)
+    u, matrix = np.array(points(3, 50)), np.array(case.numbers[0])
+    if family == "gaussian":
+        x = scipy.stats.norm.ppf(u)
+        expected = scipy.stats.multivariate_normal(cov=matrix).logpdf(x) - scipy.stats.norm.logpdf(x).sum(1)
+    else:
+        x = scipy.stats.t.ppf(u, 4)
+        expected = scipy.stats.multivariate_t(shape=matrix, df=4).logpdf(x) - scipy.stats.t.logpdf(x, 4).sum(1)
+    assert_close(case.module.logpdf(u, case.params()), expected, rtol=1e-11)
+
+
+@pytest.mark.parametrize("case", [c for c in CASES if c.dim == 2], ids=lambda case: case.name)
+def test_density_integrates_to_the_margin(case):
+    # int c(u, v) dv = 1, by the trapezoidal rule in x = Phi^-1(v), which is spectral here
+    x = np.linspace(-8, 8, 4001)
+    weights = scipy.stats.norm.pdf(x) * (x[1] - x[0])
+    for u in (0.05, 0.5, 0.97):
+        grid = np.stack([np.full_like(x, u), scipy.stats.norm.cdf(x)], 1)
+        inside = grid[:, 1] < 1
+        total = np.sum(np.exp(case.module.logpdf(grid[inside], case.params())) * weights[inside])
+        assert abs(total - 1) < 1e-7
+
+
+@each_case
+def test_jit_vmap_and_batches(case):
+    module, params, u = case.module, case.params(), points(case.dim, 6)
+    for function in (module.logpdf, module.rosenblatt, module.inverse_rosenblatt, module.COPULA.cdf):
+        if function is None:
+            continue
+        whole = function(u, params)
+        assert_close(jax.jit(function)(u, params), whole, rtol=1e-12)
+        assert_close(jax.vmap(function, (0, None))(u, params), whole, rtol=1e-10)
+        assert_close(function(u.reshape(2, 3, -1), params), whole.reshape(2, 3, *whole.shape[1:]), rtol=1e-12)
+    assert_close(module.logpdf(u[0], params), module.logpdf(u, params)[0], rtol=1e-10)
+
+
+@each_case
+def test_parameters_on_a_batch_axis(case):
+    if not case.numbers:
+        pytest.skip("no parameters")
+    params, u = case.params(), points(case.dim)
+    batch = jax.tree.map(lambda p: jnp.stack([p, p]), params)
+    expected = case.module.logpdf(u, params)
+    assert_close(jax.vmap(case.module.logpdf, (None, 0))(u, batch)[1], expected, rtol=1e-12)
+
+
+@each_case
+def test_rosenblatt_inverts_and_is_the_density(case, dtype):
+    module, params, u = case.module, case.params(dtype), points(case.dim, 6, dtype)
+    w = module.rosenblatt(u, params)
+    assert w.dtype == dtype
+    # one ulp of w near 1 is many of u where the dependence is strong
+    loose = {"float32": 2e-2, "float64": 1e-7} if "theta=12" in case.name else {"float32": 5e-4, "float64": 1e-10}
+    assert_close(module.inverse_rosenblatt(w, params), u, rtol=loose[dtype])
+    if dtype == "float64":
+        # the Jacobian is triangular and its determinant the density
+        jacobian = jax.vmap(jax.jacfwd(module.rosenblatt), (0, None))(u, params)
+        assert_close(jnp.linalg.slogdet(jacobian)[1], module.logpdf(u, params), rtol=1e-8, atol=1e-10)
+        assert_close(jnp.triu(jacobian, 1), np.zeros(jacobian.shape))
+
+
+@pytest.mark.parametrize("quantity", ["hfunc1", "rosenblatt", "copula_cdf"])
+def test_distribution_reference(quantity):
+    for case in reference(quantity, *BUILT):
+        module, free, build = from_reference(case)
+        function = module.cdf if quantity == "copula_cdf" else module.rosenblatt
+        got = function(np.array(case["u"]), build(free))
+        assert_close(got[1] if quantity == "hfunc1" else got, case["value"], rtol=1e-12, err_msg=case["id"])
+
+
+def test_clayton_h_is_the_derivative_of_the_cdf():
+    u, params = jnp.array([0.3, 0.8]), clayton.Params(3.0)
+    assert_close(clayton.rosenblatt(u, params)[1], jax.grad(clayton.cdf)(u, params)[0], rtol=1e-12)
+
+
+def test_tau_reference():
+    for case in reference("kendall_tau", "clayton"):
+        params = clayton.Params(jnp.asarray(case["params"]["theta"]))
+        assert_close(clayton.kendall_tau(params), case["value"], rtol=1e-14)
+        assert_close(clayton.from_kendall_tau(case["value"]).theta, case["params"]["theta"], rtol=1e-12)
+    for case in reference("kendall_tau", "gaussian/student_t"):
+        for module, extra in ((gaussian, ()), (student_t, (4.0,))):
+            rho = case["params"]["rho"]
+            tau = module.kendall_tau(module.Params(jnp.array([[1.0, rho], [rho, 1.0]]), *extra))
+            assert_close(tau[0, 1], case["value"], rtol=1e-14)
+            assert_close(module.from_kendall_tau(tau).correlation[0, 1], rho, rtol=1e-13, atol=1e-16)
+
+
+@each_case
+def test_tau_gradient_is_finite(case):
+    value, slope = jax.jacobian(case.module.kendall_tau)(case.params()), case.module.tail_dependence(case.params())
+    assert all(bool(jnp.isfinite(leaf).all()) for leaf in jax.tree.leaves((value, slope)))
+
+
+def test_tail_dependence_reference():
+    for case in reference("tail_dependence_lower", "clayton"):
+        got = clayton.tail_dependence(clayton.Params(jnp.asarray(case["params"]["theta"])))
+        assert_close(got.lower, case["value"], rtol=1e-12)
+        assert got.upper == 0
+    for case in reference("tail_dependence", "student_t"):
+        _, free, build = from_reference(case)
+        got = student_t.tail_dependence(build(free))
+        # rho = 0.999999: 1 - rho has ten digits
+        assert_close(got.lower[0, 1], case["value"], rtol=1e-10)
+        assert_close(got.upper[0, 0], 1.0)
+
+
+@each_case
+def test_constrain_inverts_unconstrain(case, dtype):
+    module, params = case.module, case.params(dtype)
+    vector = module.unconstrain(params)
+    assert vector.shape == (module.num_params(case.dim),)
+    back = module.constrain(vector, case.dim)
+    for got, expected in zip(back, params, strict=True):
+        assert got.dtype == dtype
+        assert_close(got, expected, rtol=100 * np.finfo(dtype).eps)
+
+
+@each_case
+def test_samples_follow_the_copula(case):
+    params, num = case.params(), 3000
+    draw = jax.jit(lambda key: case.module.sample(key, params, (num, case.dim)))
+    smallest, taus = [], []
+    for seed in range(3):
+        u = draw(jax.random.key(seed))
+        assert bool(((u > 0) & (u < 1)).all())
+        w = np.array(case.module.rosenblatt(u, params))
+        smallest += [scipy.stats.kstest(column, "uniform").pvalue for column in (*w.T, *np.array(u).T)]
+        taus.append(np.array(copulas.fitting.correlation.kendall_tau(u)))
+        # coordinates of w are independent: sd of tau is 0.012
+        assert np.abs(np.array(copulas.fitting.correlation.kendall_tau(w)) - np.eye(case.dim)).max() < 5 * 0.0122
+    assert min(smallest) > 0.001 / len(smallest)
+    expected = np.broadcast_to(case.module.kendall_tau(params), (case.dim, case.dim))
+    off = ~np.eye(case.dim, dtype=bool)
+    assert np.abs(np.mean(taus, 0) - expected)[off].max() < 4 * 0.0122 / np.sqrt(3)
+
+
+@each_case
+def test_samples_in_float32(case):
+    if case.family == "independence":
+        pytest.skip("draws have the default dtype")
+    u = case.module.sample(jax.random.key(0), case.params("float32"), (2000, case.dim))
+    assert u.dtype == jnp.float32
+    assert bool(((u > 0) & (u < 1)).all())
+    assert scipy.stats.kstest(np.array(u[:, -1]), "uniform").pvalue > 1e-4
+
+
+def test_strong_clayton_samples_do_not_underflow_in_float32():
+    u = clayton.sample(jax.random.key(0), clayton.Params(jnp.float32(50.0)), (20000, 2))
+    assert bool((u > 1e-6).all())
+    assert abs(scipy.stats.kendalltau(u[:, 0], u[:, 1]).statistic - 50 / 52) < 0.005
+
+
+def test_contract_is_complete():
+    assert set(copulas.FAMILIES) == set(BUILT)
+    for name, copula in copulas.FAMILIES.items():
+        assert copula.name == name
+        for field, function in copula._asdict().items():
+            assert field == "name" or function is None or getattr(BUILT[name], field) is function
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: clayton.logpdf(np.array([0.5]), clayton.Params(1.0)), "d >= 2"),
+        (lambda: clayton.logpdf(np.array([0.5, 0.5]), clayton.Params(-0.5)), ">= 0"),
+        (lambda: clayton.logpdf(np.array([0.5, 0.5]), clayton.Params(np.nan)), "finite"),
+        (lambda: clayton.cdf(np.array([0.5, 1.0]), clayton.Params(1.0)), "strictly between 0 and 1"),
+        (lambda: clayton.rosenblatt(np.array([0.5, np.nan]), clayton.Params(1.0)), "NaN"),
+        (lambda: clayton.from_kendall_tau(-0.1), "tau"),
+        (lambda: clayton.from_kendall_tau(1.0), "tau"),
+        (lambda: clayton.sample(jax.random.key(0), clayton.Params(1.0), (5,)[:0]), "shape"),
+        (lambda: gaussian.logpdf(np.array([0.5, 0.5, 0.5]), gaussian.Params(np.eye(2))), "2 columns"),
+        (lambda: gaussian.logpdf(np.array([0.5, 0.5]), gaussian.Params(np.array([[1, 0.5], [0.4, 1]]))), "symmetric"),
+        (lambda: gaussian.logpdf(np.array([0.5, 0.5]), gaussian.Params(np.ones((2, 2)))), "positive definite"),
+        (lambda: gaussian.sample(jax.random.key(0), gaussian.Params(np.eye(2)), (5, 3)), r"\(\.\.\., 2\)"),
+        (lambda: gaussian.from_kendall_tau(np.array([[1, 2.0], [2.0, 1]])), r"\[-1, 1\]"),
+        (lambda: student_t.logpdf(np.array([0.5, 0.5]), student_t.Params(np.eye(2), 0.0)), "df"),
+        (lambda: student_t.unconstrain(student_t.Params(np.eye(2), 1e6)), "df"),
+    ],
+)
+def test_bad_input(call, message):
+    with pytest.raises(ValueError, match=message):
+        call()
+
+
+def test_nothing_raises_inside_jit():
+    value = jax.jit(lambda theta: clayton.logpdf(jnp.array([0.5, 1.5]), clayton.Params(theta)))(-1.0)
+    assert value == -np.inf
