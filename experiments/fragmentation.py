@@ -11,6 +11,7 @@ import argparse
 import dataclasses
 import itertools
 import os
+import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -92,7 +93,7 @@ def make_generators(config: Study) -> dict[str, study.Generator]:
         "independent": study.Generator(synthesizers.independent()),
         "smoothed": study.Generator(synthesizers.smoothed()),
         **copulas,
-        "gaussian_mixture_copula": study.Generator(mixture, MIXTURE_GRID),
+        "gaussian_mixture_copula": study.Generator(mixture, MIXTURE_GRID, config.num_seeds),
         **{name: vae_generator(config, name, config.num_seeds) for name in VAES},
     }
     unknown = sorted(set(config.generators) - set(everything))
@@ -139,14 +140,18 @@ def run_protocol(config: Study, protocol: str, pool, table: np.ndarray, splits: 
         hypers = [generator.synthesizer.hyper] * len(splits)
         if generator.grid:
             done = screen.phase(f"{protocol}: {name}: choose on inner folds", len(splits) * len(generator.grid))
-            tuned = study.tune(generator, folds, TARGET_COLUMN, config.num_rows, done)
+            tuned = study.tune(generator, folds, TARGET_COLUMN, config.num_rows, max(map(len, trains)), done)
             hypers = [generator.grid[choice] for choice in tuned.choice]
             result.tuned[name] = tuned
         done = screen.phase(f"{protocol}: {name}: compile and fit", len(splits) * generator.num_seeds)
         fitted = study.fit(generator, trains, hypers, done)
         result.fitted[name] = fitted
         labels = {"protocol": protocol, "recipe": "real", "generator": name}
-        result.add(labels, fitted, study.sample(generator, fitted, config.num_rows))
+        rows = study.sample(generator, fitted, config.num_rows)
+        result.add(labels, fitted, rows)
+        if generator.num_seeds > 1:
+            ensemble = {**labels, "generator": f"{name}_ensemble"}
+            study.pool_seeds(ensemble, fitted, rows, generator.num_seeds, result)
         fixed = np.flatnonzero((fitted.split < config.resample_splits) & (fitted.seed == 0))
         for resample in range(1, config.num_resamples):
             rows = study.sample(generator, fitted, config.num_rows, which=fixed, resample=resample)
@@ -251,7 +256,7 @@ def load_or_make_splits(config: Study, protocol: str, pool, path: Path | None) -
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the study; returns the exit code."""
     started = time.perf_counter()
-    console = Console()
+    console = Console(width=None if sys.stdout.isatty() else 150)
     try:
         config, options = parse(arguments)
         outputs.check_folder(options.out, overwrite=options.overwrite)

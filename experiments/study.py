@@ -40,7 +40,6 @@ class Tuned(NamedTuple):
     """The grid, the inner-fold RMSE [splits, grid] of each choice, and the position of the best one per split."""
 
     grid: tuple[Any, ...]
-
     rmse: np.ndarray
     choice: np.ndarray
 
@@ -67,16 +66,17 @@ def tune(
     inner: Sequence[tuple[np.ndarray, np.ndarray]],
     target_column: int,
     num_rows: int,
+    length: int,
     progress: Callable[[int, int], object] | None = None,
 ) -> Tuned:
     """Fit every choice of the grid on the inner training part of each split and score it on the inner fold.
 
-    ``inner`` holds (inner train, inner validation) of each outer training set: no test row is in it. The score is the
+    Tables are padded to ``length`` rows, so that the program is the one that ``fit`` runs. ``inner`` holds (inner train, inner validation) of each outer training set: no test row is in it. The score is the
     RMSE of the regressor trained on ``num_rows`` synthetic rows; the lowest wins.
     """
     synthesizer, grid, _ = generator
     split, choice = _replicas(range(len(inner)), range(len(grid)))
-    x, mask = sweep.stack([train.astype(np.float32) for train, _ in inner])
+    x, mask = sweep.stack([train.astype(np.float32) for train, _ in inner], length=length)
     hyper = _stack_hypers([grid[index] for index in choice])
     zero = np.zeros_like(split)
     fitted = sweep.replicate(synthesizer.fit, keys(zero, split, TUNE), x[split], mask[split], hyper, progress=progress)
@@ -165,6 +165,19 @@ def score(
     result.ceilings.append({**common, **{f"trtr_{name}": value for name, value in ceiling._asdict().items()}})
     holdout = evaluation.fidelity(key, train, test[None, :compare_test], num_rows=compare_rows)
     result.holdout.append({**common, **{name: float(column[0]) for name, column in holdout.items()}})
+
+
+def pool_seeds(labels: dict, fitted: Fitted, rows: np.ndarray, num_seeds: int, result: Result) -> None:
+    """File, per split, a table that holds equal parts of the rows of every training seed: an ensemble.
+
+    Averaging over training seeds is what a user does who does not know which seed is good.
+    """
+    part = -(-rows.shape[1] // num_seeds)
+    for split in np.unique(fitted.split):
+        pooled = rows[fitted.split == split, :part].reshape(-1, rows.shape[-1])[: rows.shape[1]]
+        # The parts are one after another; scores take the first rows, which must hold some of each.
+        mixed = np.random.default_rng(int(split)).permutation(pooled)
+        result.tables[int(split)].append(({**labels, "seed": 0, "resample": 0}, mixed))
 
 
 class CopulaRow(NamedTuple):

@@ -132,7 +132,7 @@ def _partial_integral(y: Array, df: Array, central: Array, rules, score=None) ->
     t = jnp.where(central, y * centre_nodes, length * tail_nodes)
     weight = jnp.where(central, y * centre_weights, length * tail_weights)
     e = jnp.expm1(t)
-    inverse = e / (1 + e)
+    inverse = 1 / (1 + 1 / e)  # e / (1 + e), also where e is infinite
     # cosh(t) - 1 + slope sinh(t)
     rise = (e * inverse + slope * (e + inverse)) / 2
     log_rise = jnp.log1p(rise)

@@ -5,7 +5,7 @@ import math
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Array, Bool, Float
 
 from jaxcop import _checks
 from jaxcop._numerics import as_float, concrete
@@ -51,19 +51,21 @@ def check_correlation(correlation, name: str = "correlation", *, definite: bool 
 
 
 @jax.jit
-def _kendall_tau(x):
+def masked_kendall_tau(x: Float[Array, "n d"], mask: Bool[Array, " n"]) -> Float[Array, "d d"]:
+    """:func:`kendall_tau` of the rows where ``mask`` is true, without checks, for compiled code."""
     dtype = x.dtype
 
-    def step(carry, row):
+    def step(carry, inputs):
         # Kahan summation: n**2 pairs outgrow float32, and int32 from 65,537 rows on.
         total, lost = carry
-        sign = jnp.sign(row - x)
+        row, counts = inputs
+        sign = jnp.where((mask & counts)[:, None], jnp.sign(row - x), 0)
         add = sign.T @ sign - lost
         new = total + add
         return (new, (new - total) - add), None
 
     zero = jnp.zeros((x.shape[1], x.shape[1]), dtype)
-    (total, _), _ = jax.lax.scan(step, (zero, zero), x)
+    (total, _), _ = jax.lax.scan(step, (zero, zero), (x, mask))
     scale = jnp.sqrt(jnp.diagonal(total))
     return total / scale[:, None] / scale
 
@@ -79,7 +81,8 @@ def kendall_tau(x: Float[Array, "n d"]) -> Float[Array, "d d"]:
     [[1.     0.3333]
      [0.3333 1.    ]]
     """
-    return _kendall_tau(_rows(x, "x"))
+    x = _rows(x, "x")
+    return masked_kendall_tau(x, jnp.ones(x.shape[0], bool))
 
 
 @jax.jit
@@ -196,10 +199,10 @@ def shrink(
      [0.45 1.  ]]
     """
     correlation = check_correlation(correlation, definite=False)
-    if (intensity is None) == (num_obs is None):
-        raise ValueError("shrink: expected either intensity or num_obs, got both or neither; pass one of them")
-    if intensity is None:
+    if num_obs is not None and intensity is None:
         return _blend(correlation, shrinkage_intensity(correlation, num_obs))
+    if num_obs is not None or intensity is None:
+        raise ValueError("shrink: expected either intensity or num_obs, got both or neither; pass one of them")
     value = concrete(intensity)
     if value is not None and not 0 <= value <= 1:
         raise ValueError(f"intensity: expected a number in [0, 1], got {intensity!r}; 0 keeps the matrix")
@@ -265,4 +268,4 @@ def to_vector(correlation: Float[Array, "d d"]) -> Float[Array, "k"]:
     >>> print(to_vector(np.array([[1.0, 0.4621], [0.4621, 1.0]])).round(3))
     [0.5]
     """
-    correlation = check_correlation(correlation)
+    return _to_vector(check_correlation(correlation))

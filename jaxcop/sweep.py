@@ -14,8 +14,10 @@ from jax.sharding import AxisType, PartitionSpec
 BATCH_SIZE = 8
 
 
-def stack(tables: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+def stack(tables: Sequence[np.ndarray], *, length: int | None = None) -> tuple[np.ndarray, np.ndarray]:
     """Tables of different length as one padded array [r, n, d] and its mask [r, n], so that they share one program.
+
+    ``length`` pads further than the longest table needs, to the shape of a program that is already compiled.
 
     >>> import numpy as np
     >>> x, mask = stack([np.ones((2, 3)), np.ones((4, 3))])
@@ -23,6 +25,9 @@ def stack(tables: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
     ((2, 4, 3), [2, 4])
     """
     longest = max(len(table) for table in tables)
+    if length is not None and length < longest:
+        raise ValueError(f"length: expected at least {longest} (the longest table), got {length}; raise it")
+    longest = length or longest
     mask = np.array([np.arange(longest) < len(table) for table in tables])
     x = np.stack([np.concatenate([t, np.repeat(t[:1], longest - len(t), axis=0)]) for t in tables])
     return x, mask
@@ -71,8 +76,8 @@ def replicate(
     for start in range(0, total, chunk):
         rows = np.minimum(np.arange(start, start + chunk), total - 1)
         part = _run(jax.tree.map(lambda leaf, rows=rows: leaf[rows], args), function, static, batch_size, mesh)
-        outputs.append(part)
+        # To the host: slicing an array that lies on several devices would make them wait for one another.
+        outputs.append(jax.device_get(part))
         if progress is not None:
-            jax.block_until_ready(part)
             progress(min(start + chunk, total), total)
-    return jax.tree.map(lambda *leaves: jnp.concatenate(leaves)[:total], *outputs)
+    return jax.tree.map(lambda *leaves: jnp.asarray(np.concatenate(leaves)[:total]), *outputs)

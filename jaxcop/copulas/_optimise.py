@@ -1,7 +1,7 @@
 """Unconstrained minimisation of a smooth function inside ``jit`` and ``vmap``."""
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -23,7 +23,7 @@ class _State(NamedTuple):
     slope: Array
     direction: Array
     length: Array
-    memory: optax.OptState
+    memory: Any
     go_on: Array
     count: Array
 
@@ -52,6 +52,7 @@ def minimise(objective: Callable, start: Float[Array, "k"], *, max_evaluations: 
         # Memory takes pairs of positive curvature only: with any other the next direction may lead uphill.
         curvature = jnp.vdot(slope - state.memory.updates, trial - state.memory.params)
         scaled, memory = solver.update(slope, state.memory, trial)
+        scaled = jnp.asarray(scaled, start.dtype)
         learn = accept & ((curvature > 0) | first)
         memory = jax.tree.map(lambda new, old: jnp.where(learn, new, old), memory, state.memory)
         downhill = learn & (jnp.vdot(scaled, slope) > 0)
@@ -63,7 +64,7 @@ def minimise(objective: Callable, start: Float[Array, "k"], *, max_evaluations: 
             jnp.where(accept, trial, state.x),
             jnp.where(accept, value, state.value),
             jnp.where(accept, slope, state.slope),
-            jnp.where(accept, direction, state.direction).astype(start.dtype),
+            jnp.where(accept, direction, state.direction),
             length,
             memory,
             jnp.where(accept, finite & ~flat & ~stalled, length > eps),

@@ -56,7 +56,9 @@ def _log_scaled_sum(u, theta):
     Every term is positive and nothing overflows; ratios of coordinates keep the digits that large logs would lose.
     """
     lowest = jnp.min(u, -1, keepdims=True)
-    log_ratio = jnp.log(lowest / u)
+    # The value from the ratio, the derivative from the logs: that of the ratio squares u, which underflows.
+    plain = jnp.log(lowest) - jnp.log(u)
+    log_ratio = plain + jax.lax.stop_gradient(jnp.log(lowest / u) - plain)
     power = theta[..., None]
     terms = jnp.exp(power * log_ratio) * -jnp.expm1(power * jnp.log(u))
     return jnp.log(jnp.sum(terms, -1) + jnp.exp(theta * jnp.log(lowest[..., 0]))), log_ratio
@@ -111,9 +113,8 @@ def _log_cdf(u, theta):
     small, mild = _branches(log_u, theta)
     x = _power_sum_small(mild, theta)
     big_theta = jnp.where(small, 1, theta)
-    return jnp.where(
-        small, -x * log1p_ratio(theta * x), jnp.min(log_u, -1) - _log_scaled_sum(log_u, big_theta) / big_theta
-    )
+    log_sum, _ = _log_scaled_sum(u, big_theta)
+    return jnp.where(small, -x * log1p_ratio(theta * x), jnp.min(log_u, -1) - log_sum / big_theta)
 
 
 def cdf(u: Float[Array, "*b d"], params: Params) -> Float[Array, "*b"]:

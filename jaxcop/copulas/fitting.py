@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Array, Bool, Float
 
 from jaxcop import _checks, correlation
 from jaxcop._numerics import concrete
@@ -71,7 +71,7 @@ def pseudo_observations(x: Float[Array, "n d"]) -> Float[Array, "n d"]:
     return (jax.scipy.stats.rankdata(x, axis=0) / (x.shape[0] + 1)).astype(x.dtype)
 
 
-def _start_correlation(tau, num_obs, shrinkage):
+def _start_correlation(tau, num_obs: int, shrinkage):
     """sin(pi tau / 2), repaired and shrunk: tau of tied rows makes it indefinite more often than not in 8 columns."""
     repaired = correlation.nearest_correlation(jnp.where(jnp.eye(len(tau)) > 0, 1, jnp.sin(jnp.pi / 2 * tau)))
     if shrinkage is None:
@@ -81,14 +81,14 @@ def _start_correlation(tau, num_obs, shrinkage):
     return correlation.raise_smallest_eigenvalue(shrunk, float(jnp.finfo(tau.dtype).eps) ** 0.5)
 
 
-def _start(u, name, shrinkage, least_tau):
+def _start(u, mask, name, shrinkage, least_tau):
     """Inversion of Kendall's tau; df of the t copula, which tau says nothing about, is put at 8."""
     copula, dim = FAMILIES[name], u.shape[1]
     if copula.num_params(dim) == 0:
         return copula.constrain(jnp.zeros(0, u.dtype), dim)
-    tau = correlation.kendall_tau(u)
+    tau = correlation.masked_kendall_tau(u, mask)
     if name in ("gaussian", "student_t"):
-        matrix = _start_correlation(tau, u.shape[0], shrinkage)
+        matrix = _start_correlation(tau, mask.sum(), shrinkage)
         return gaussian.Params(matrix) if name == "gaussian" else student_t.Params(matrix, jnp.asarray(8, u.dtype))
     mean = jnp.mean(tau[jnp.tril_indices(dim, -1)])
     return copula.from_kendall_tau(jnp.clip(mean, least_tau, 1 - jnp.finfo(u.dtype).eps))
@@ -103,15 +103,26 @@ def _fit_df(loss, df_grid, dtype):
     return student_t.df_from_real(best.x[0]), best.converged
 
 
-@partial(jax.jit, static_argnames=("name", "method", "df_grid"))
-def _fit(u, name, method, shrinkage, df_grid):
+def fit_masked(
+    u: Float[Array, "n d"],
+    mask: Bool[Array, " n"],
+    name: str,
+    method: str = "ml",
+    shrinkage: float | None = None,
+    df_grid: tuple[float, ...] | None = None,
+) -> Fit:
+    """:func:`fit` without checks, for compiled code: rows where ``mask`` is false do not count.
+
+    Such rows must still lie inside the open cube, so that their density and its gradient are finite.
+    """
     copula, dim = FAMILIES[name], u.shape[1]
+    num_obs = mask.sum()
 
     def loss(params):
-        return -jnp.mean(copula.logpdf(u, params))
+        return -jnp.sum(jnp.where(mask, copula.logpdf(u, params), 0)) / num_obs
 
     # At independence the unconstrained parameter is minus infinity, and flat: maximum likelihood starts away from it.
-    params, converged = _start(u, name, shrinkage, 0.05 if method == "ml" else 0.0), jnp.asarray(True)
+    params, converged = _start(u, mask, name, shrinkage, 0.05 if method == "ml" else 0.0), jnp.asarray(True)
     if method == "itau" and name == "student_t":
         df, converged = _fit_df(lambda df: loss(params._replace(df=df)), df_grid, u.dtype)
         params = params._replace(df=df)
@@ -120,7 +131,10 @@ def _fit(u, name, method, shrinkage, df_grid):
     else:
         best = minimise(lambda vector: loss(copula.constrain(vector, dim)), copula.unconstrain(params))
         params, value, converged = copula.constrain(best.x, dim), best.value, best.converged
-    return params, -value * u.shape[0], converged & jnp.isfinite(value)
+    return Fit(params, -value * num_obs, copula.num_params(dim), num_obs, converged & jnp.isfinite(value))
+
+
+_fit = partial(jax.jit, static_argnames=("name", "method", "df_grid"))(fit_masked)
 
 
 def fit(
@@ -155,9 +169,7 @@ def fit(
     """
     _checks.one_of(family, FAMILIES, "family")
     _checks.one_of(method, _METHODS, "method")
-    if concrete(u) is not None:
-        u = _checks.table(u, "u", min_rows=3)
-    u = check_points(u)
+    u = check_points(u if concrete(u) is None else _checks.table(u, "u", min_rows=3))
     if u.ndim != 2 or u.shape[0] < 3:
         raise ValueError(f"u: expected shape (n, d) with n >= 3, got {u.shape}; use vmap for a batch of tables")
     if df_grid is not None and not (len(df_grid) and all(np.isfinite(df) and df > 0 for df in df_grid)):
@@ -167,8 +179,8 @@ def fit(
     u = pseudo_observations(u) if method == "mpl" else _known_margins(u, method)
     core_method = "ml" if method == "mpl" else method
     grid = None if df_grid is None else tuple(float(df) for df in df_grid)
-    params, loglik, converged = _fit(u, family, core_method, shrinkage, grid)
-    return Fit(params, loglik, FAMILIES[family].num_params(u.shape[1]), u.shape[0], converged)
+    fitted = _fit(u, jnp.ones(u.shape[0], bool), family, core_method, shrinkage, grid)
+    return fitted._replace(num_params=FAMILIES[family].num_params(u.shape[1]), num_obs=u.shape[0])
 
 
 def _known_margins(u, method):

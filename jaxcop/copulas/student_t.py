@@ -127,7 +127,7 @@ def inverse_rosenblatt(w: Float[Array, "*b d"], params: Params) -> Float[Array, 
 def _sample(key, correlation, df, shape):
     normal_key, gamma_key = jax.random.split(key)
     z = colour(jax.random.normal(normal_key, shape, correlation.dtype), correlation)
-    log_mixing = jax.random.loggamma(gamma_key, df / 2, shape[:-1]) + jnp.log(2 / df)
+    log_mixing = jax.random.loggamma(gamma_key, df / 2, shape[:-1], df.dtype) + jnp.log(2 / df)
     return open_unit(student_t_cdf(z * jnp.exp(-log_mixing / 2)[..., None], df))
 
 
