@@ -113,6 +113,17 @@ def test_vmap_equals_loop():
         assert fits.converged[i]
 
 
+@pytest.mark.parametrize("method", ["itau", "ml"])
+def test_rows_outside_the_mask_do_not_count(method):
+    u = jnp.asarray(_DATA["gaussian_d3"])
+    mask = np.arange(100) < 60
+    got = jax.jit(lambda u: fitting.fit_masked(u, mask, "gaussian", method))(u)
+    expected = fit(u[:60], "gaussian", method=method)
+    assert_close(got.loglik, expected.loglik, rtol=1e-9)
+    assert_close(got.params.correlation, expected.params.correlation, rtol=1e-6)
+    assert got.num_obs == 60
+
+
 def test_a_new_number_does_not_recompile():
     fit(_DATA["clayton_d3"][:40], "clayton", method="itau")
     before = fitting._fit._cache_size()
@@ -129,6 +140,7 @@ def test_minimise_rosenbrock_and_a_wall(dtype):
     got = minimise(valley, jnp.asarray([-1.2, 1.0], dtype))
     assert got.converged
     assert_close(got.x, np.ones(2), rtol=0, atol=100 * np.finfo(dtype).eps ** 0.5)
+    assert not minimise(valley, jnp.asarray([-1.2, 1.0], dtype), max_evaluations=8).converged
     # not finite on one side of the minimum
     wall = minimise(lambda x: jnp.sum(x - jnp.log(x)), jnp.asarray([20.0], dtype))
     assert wall.converged

@@ -28,7 +28,7 @@ class Fit(NamedTuple):
     params: Any
     loglik: Float[Array, ""]
     num_params: int
-    num_obs: int
+    num_obs: int | Array
     converged: Array
 
     @property
@@ -213,7 +213,7 @@ def select(
     rows = []
     for name in names:
         fitted = fit(u, name, method=method)
-        score = float(fitted.aic if criterion == "aic" else fitted.bic) / fitted.num_obs
-        rows.append(Row(name, fitted, score if np.isfinite(score) else np.inf, float(fitted.loglik) / fitted.num_obs))
+        score = float((fitted.aic if criterion == "aic" else fitted.bic) / fitted.num_obs)
+        rows.append(Row(name, fitted, score if np.isfinite(score) else np.inf, float(fitted.loglik / fitted.num_obs)))
     rows.sort(key=lambda row: row.criterion_per_row)
     return Selection(tuple(rows), rows[0].family, criterion)
