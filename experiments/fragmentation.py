@@ -17,17 +17,18 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import blasts
 import jax
 import numpy as np
-import outputs
-import study
 from jaxcop import synthesizers
 from jaxcop.synthesizers.copula import Regularisation
 from jaxcop.tables import Split, load_splits, numeric_table, save_splits
 from jaxcop.vae import Config, Hyper
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+import blasts
+import outputs
+import study
 
 
 @dataclass(frozen=True)
@@ -39,6 +40,7 @@ class Study:
     generators: tuple[str, ...] = ()  # empty: all of them
     stratify: str | None = None
     num_splits: int = 20
+    other_splits: int = 5  # of the protocols after the first
     num_seeds: int = 5  # training seeds of each VAE on each split
     num_rows: int = 5000  # synthetic rows per table, as in the report
     num_resamples: int = 5  # draws from one fixed fit, on the first `resample_splits` splits
@@ -54,7 +56,7 @@ class Study:
 RECIPES = {"real": 0.0, "copula": np.inf, "mixed 1:1": 1.0, "mixed 1:2": 2.0, "mixed 1:4": 4.0, "mixed 1:8": 8.0}
 """Copula rows for each real row of the training table; ``copula`` has none of the real rows."""
 COPULA_ROWS = 8
-FULL = Study(protocols=blasts.PROTOCOLS, recipes=tuple(RECIPES))
+FULL = Study(protocols=("blast", "row", "distinct", "site"), recipes=tuple(RECIPES))
 
 TARGET_COLUMN = 0
 COLUMNS = (blasts.TARGET, *blasts.FEATURES)
@@ -67,7 +69,7 @@ VAES = {
     "vae_sigmoid": ("normal", "sigmoid"),
     "vae_gmm": ("gmm", "linear"),
 }
-VAE_GRID = tuple(Hyper(3e-3, beta, 0.5, floor) for beta, floor in itertools.product((0.3, 1.0), (0.01, 0.1)))
+VAE_GRID = tuple(Hyper(learning_rate=3e-3, beta_max=beta, warmup=0.5, min_scale=0.01) for beta in (0.3, 1.0))
 MIXTURE_GRID = tuple(Regularisation(value) for value in (1e-3, 1e-2, 1e-1))
 
 
@@ -134,17 +136,17 @@ def run_protocol(config: Study, protocol: str, pool, table: np.ndarray, splits: 
     generators = make_generators(config)
     for generator, train in itertools.product(generators.values(), (*trains, *(fold[0] for fold in folds))):
         generator.synthesizer.check(train, generator.synthesizer.hyper)
-    result = study.Result(protocol, list(splits))
+    result, length = study.Result(protocol, list(splits)), study.padded_length(trains)
 
     for name, generator in generators.items():
         hypers = [generator.synthesizer.hyper] * len(splits)
         if generator.grid:
             done = screen.phase(f"{protocol}: {name}: choose on inner folds", len(splits) * len(generator.grid))
-            tuned = study.tune(generator, folds, TARGET_COLUMN, config.num_rows, max(map(len, trains)), done)
+            tuned = study.tune(generator, folds, TARGET_COLUMN, config.num_rows, length, done)
             hypers = [generator.grid[choice] for choice in tuned.choice]
             result.tuned[name] = tuned
         done = screen.phase(f"{protocol}: {name}: compile and fit", len(splits) * generator.num_seeds)
-        fitted = study.fit(generator, trains, hypers, done)
+        fitted = study.fit(generator, trains, hypers, length, done)
         result.fitted[name] = fitted
         labels = {"protocol": protocol, "recipe": "real", "generator": name}
         rows = study.sample(generator, fitted, config.num_rows)
@@ -178,12 +180,14 @@ def best_copula(result: study.Result, split: int) -> str:
 def run_recipes(config: Study, name: str, hypers, trains, result: study.Result, screen: Screen) -> None:
     """Train one VAE on copula rows, and on mixtures of real and copula rows, with the numbers chosen for real rows."""
     trains = trains[: config.recipe_splits]
-    longest = max(map(len, trains))
+    longest = study.padded_length(trains)
     copula_rows = []
     for index in range(len(trains)):
         family = f"copula_{best_copula(result, index)}"
         generator = study.Generator(synthesizers.copula(family.removeprefix("copula_")))
-        rows = study.sample(generator, result.fitted[family], COPULA_ROWS * longest, which=[index], resample=-1)
+        rows = study.sample(
+            generator, result.fitted[family], COPULA_ROWS * longest, which=[index], resample=config.num_resamples
+        )
         copula_rows.append(rows[0])
     for recipe in config.recipes:
         share = RECIPES[recipe]
@@ -195,10 +199,11 @@ def run_recipes(config: Study, name: str, hypers, trains, result: study.Result, 
             rows[:count] if only_copula else np.concatenate([real, rows[: int(share * len(real))]])
             for real, rows in zip(trains, copula_rows, strict=True)
         ]
-        shortening = longest / max(map(len, tables))
+        length = (1 + int(share)) * longest if not only_copula else count
+        shortening = longest / length
         generator = vae_generator(config, name, config.recipe_seeds, shortening=shortening)
         done = screen.phase(f"{result.protocol}: {name}: {recipe}", len(trains) * config.recipe_seeds)
-        fitted = study.fit(generator, tables, hypers[: len(trains)], done)
+        fitted = study.fit(generator, tables, hypers[: len(trains)], length, done)
         labels = {"protocol": result.protocol, "recipe": recipe, "generator": name}
         result.add(labels, fitted, study.sample(generator, fitted, config.num_rows))
 
@@ -246,7 +251,8 @@ def parse(arguments: Sequence[str] | None) -> tuple[Study, argparse.Namespace]:
 def load_or_make_splits(config: Study, protocol: str, pool, path: Path | None) -> list[Split]:
     """The splits of one protocol: from a saved file, or new ones from seeds 0, 1, ..."""
     if path is None:
-        return blasts.make_splits(pool, protocol, range(config.num_splits), stratify=config.stratify)
+        count = config.num_splits if protocol == config.protocols[0] else config.other_splits
+        return blasts.make_splits(pool, protocol, range(count), stratify=config.stratify)
     splits = [split for split in load_splits(path, pool["uid"].tolist()) if split.protocol == protocol]
     if not splits:
         raise ValueError(f"{path}: expected splits of protocol {protocol!r}, got none; choose another file or protocol")

@@ -7,20 +7,22 @@ from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
 
-import blasts
 import jax
 import numpy as np
-import study
 from jaxcop.metrics.utility import XGBOOST
 from jaxcop.report import figures
-from jaxcop.report.tables import column, markdown, mean_sd
+from jaxcop.report.tables import Table, column, mean_sd, to_markdown, to_rich
 from rich.console import Console
-from rich.markdown import Markdown
+
+import blasts
+import study
 
 SPLITS = "splits.json"
 FORMAT = "jaxcop-fragmentation-1"
 PACKAGES = ("jaxcop", "jax", "jaxlib", "flax", "optax", "numpy", "scikit-learn", "xgboost", "blastfrag")
 CONTROLS = ("bootstrap", "independent", "smoothed")
+SCREEN = ("R2", "RMSE", "KS", "AD", "MMD²", "FAED", "DCR ratio")
+"""Columns of the main table that the screen has room for; the report has them all."""
 
 # Columns of the main table: heading, metric.
 METRICS = {
@@ -54,7 +56,9 @@ def check_folder(out: Path, *, overwrite: bool) -> None:
     if out.exists() and not out.is_dir():
         raise ValueError(f"{out}: expected a folder, got a file; name another --out")
     if out.is_dir() and any(out.iterdir()) and not overwrite:
-        raise ValueError(f"{out}: expected an empty or new folder, got one with files; pass --overwrite or another --out")
+        raise ValueError(
+            f"{out}: expected an empty or new folder, got one with files; pass --overwrite or another --out"
+        )
 
 
 def _select(records: Sequence[dict], **labels) -> list[dict]:
@@ -72,24 +76,27 @@ def _caption(result: study.Result) -> str:
     leaked = np.mean([split.leaked_share for split in result.splits])
     seeds = sorted({record["seed"] for record in result.records})
     return (
-        f"**Protocol `{result.protocol}`**: {len(result.splits)} splits, up to {len(seeds)} training seeds; mean (SD) "
+        f"Protocol {result.protocol}: {len(result.splits)} splits, up to {len(seeds)} training seeds; mean (SD) "
         f"over all fits. Test rows whose blast is also in train: {leaked:.0%}. Ceiling (train real, test real) on the "
         f"same splits: R2 {mean_sd(column(result.ceilings, 'trtr_r2'))}, "
         f"RMSE {mean_sd(column(result.ceilings, 'trtr_rmse'))}. Distances are to the training rows."
     )
 
 
-def main_table(result: study.Result) -> str:
-    """Generators by TSTR R2, controls in italics, `holdout` last (it has no TSTR: it is the test set)."""
+def main_table(result: study.Result, columns: Sequence[str] = tuple(METRICS)) -> Table:
+    """Generators by TSTR R2, controls in brackets, `holdout` last (it has no TSTR: it is the test set)."""
+    metrics = [METRICS[name] for name in columns]
     real = _select(result.records, recipe="real", resample=0)
     names = sorted({record["generator"] for record in real}, key=lambda n: -np.nanmean(_values(real, n, "tstr_r2")))
     rows = []
     for name in names:
-        label = f"*{name}*" if name in CONTROLS else name
-        rows.append([label, *(mean_sd(_values(real, name, metric)) for metric in METRICS.values())])
-    holdout = [mean_sd(column(result.holdout, metric)) for metric in METRICS.values()]
-    rows.append(["*holdout*", *(("–" if "tr" in metric else cell) for metric, cell in zip(METRICS.values(), holdout))])
-    return markdown(["generator", *METRICS], rows, _caption(result))
+        rows.append((_label(name), *(mean_sd(_values(real, name, metric)) for metric in metrics)))
+    rows.append(("[holdout]", *(mean_sd(column(result.holdout, metric)) for metric in metrics)))
+    return Table(_caption(result), ("generator", *columns), tuple(rows))
+
+
+def _label(name: str) -> str:
+    return f"[{name}]" if name in CONTROLS else name
 
 
 def _values(records, generator: str, metric: str) -> list[float]:
@@ -110,35 +117,37 @@ def differences(result: study.Result) -> dict[str, study.Difference]:
     return dict(sorted(found.items(), key=lambda item: -item[1].mean))
 
 
-def _difference_table(result: study.Result) -> str:
+def _difference_table(result: study.Result) -> Table:
     rows = []
     for name, d in differences(result).items():
-        intervals = [f"[{low:+.3f}, {high:+.3f}]" for low, high in ((d.low, d.high), (d.corrected_low, d.corrected_high))]
-        rows.append([f"*{name}*" if name in CONTROLS else name, f"{d.mean:+.3f}", *intervals, str(d.num_splits)])
+        intervals = [
+            f"[{low:+.3f}, {high:+.3f}]" for low, high in ((d.low, d.high), (d.corrected_low, d.corrected_high))
+        ]
+        rows.append((_label(name), f"{d.mean:+.3f}", *intervals, str(d.num_splits)))
     caption = (
-        f"**Protocol `{result.protocol}`**: TSTR R2 minus TRTR R2, paired by split. The first 95 % interval takes the "
+        f"Protocol {result.protocol}: TSTR R2 minus TRTR R2, paired by split. The first 95 % interval takes the "
         "splits as independent; the second allows for the rows that training sets share (Nadeau & Bengio 2003)."
     )
-    return markdown(["generator", "difference", "95 % interval", "corrected", "splits"], rows, caption)
+    return Table(caption, ("generator", "difference", "95 % interval", "corrected", "splits"), tuple(rows))
 
 
-def _spread_table(result: study.Result) -> str:
+def _spread_table(result: study.Result) -> Table:
     rows = []
     for name in dict.fromkeys(record["generator"] for record in result.records):
         records = _select(result.records, generator=name, recipe="real")
         cells = []
         for metric in ("tstr_r2", "ks", "mmd"):
             cells += [f"{value:.4f}" if np.isfinite(value) else "–" for value in study.spread(records, metric)]
-        rows.append([name, *cells])
+        rows.append((_label(name), *cells))
     caption = (
-        f"**Protocol `{result.protocol}`**: what the numbers depend on, as standard deviations: between splits, between "
+        f"Protocol {result.protocol}: what the numbers depend on, as standard deviations: between splits, between "
         "training seeds of one split, and between draws from one fixed fit. The last alone is what the report prints."
     )
-    header = [f"{metric}: {part}" for metric in ("R2", "KS", "MMD²") for part in ("split", "seed", "draw")]
-    return markdown(["generator", *header], rows, caption)
+    header = [f"{metric} {part}" for metric in ("R2", "KS", "MMD²") for part in ("split", "seed", "draw")]
+    return Table(caption, ("generator", *header), tuple(rows))
 
 
-def _recipe_table(result: study.Result) -> str | None:
+def _recipe_table(result: study.Result) -> Table | None:
     others = [record for record in result.records if record["recipe"] != "real"]
     if not others:
         return None
@@ -146,41 +155,43 @@ def _recipe_table(result: study.Result) -> str | None:
     rows = []
     for name in dict.fromkeys(record["generator"] for record in others):
         for recipe in dict.fromkeys(["real", *(record["recipe"] for record in others)]):
-            part = [r for r in _select(result.records, generator=name, recipe=recipe, resample=0) if r["split"] in splits]
-            rows.append([f"{name}, {recipe}", *(mean_sd(column(part, metric)) for metric in METRICS.values())])
+            part = [
+                r for r in _select(result.records, generator=name, recipe=recipe, resample=0) if r["split"] in splits
+            ]
+            cells = [mean_sd(column(part, METRICS[metric])) for metric in SCREEN]
+            rows.append((f"{name}, {recipe}", *cells))
     caption = (
-        f"**Protocol `{result.protocol}`**, training recipes on the first {len(splits)} splits: real rows, rows of the "
+        f"Protocol {result.protocol}, training recipes on the first {len(splits)} splits: real rows, rows of the "
         "copula with the lowest AIC on the training rows, and mixtures (real : copula)."
     )
-    return markdown(["generator, recipe", *METRICS], rows, caption)
+    return Table(caption, ("generator, recipe", *SCREEN), tuple(rows))
 
 
-def _reported_table() -> str:
+def _reported_table() -> Table:
     caption = (
-        "**The 2025 report's own figures**, protocol `row` (most test rows have a copy in train; the ceiling of such "
+        "The 2025 report's own figures, protocol row (most test rows have a copy in train; the ceiling of such "
         "splits is about 0.97 for R2). Its MMD is most likely the square root of a biased estimate: compare "
-        "`mmd_biased` in results.json, not MMD²."
+        "mmd_biased in results.json, not MMD²."
     )
-    return markdown(["generator, recipe", "R2", "RMSE", "MMD", "FAED"], [[f"{r[0]}, {r[1]}", *r[2:]] for r in REPORTED], caption)
+    rows = tuple((f"{variant}, {recipe}", *figures) for variant, recipe, *figures in REPORTED)
+    return Table(caption, ("generator, recipe", "R2", "RMSE", "MMD", "FAED"), rows)
 
 
-def _tuning_table(result: study.Result) -> str | None:
+def _tuning_table(result: study.Result) -> Table:
     rows = []
     for name, tuned in result.tuned.items():
         for index, choice in enumerate(tuned.grid):
             numbers = ", ".join(f"{key} {value:g}" for key, value in choice._asdict().items())
             chosen = int((tuned.choice == index).sum())
-            rows.append([f"{name}: {numbers}", mean_sd(tuned.rmse[:, index]), str(chosen)])
-    if not rows:
-        return None
+            rows.append((f"{name}: {numbers}", mean_sd(tuned.rmse[:, index]), str(chosen)))
     caption = (
-        f"**Protocol `{result.protocol}`**: choices on the inner validation fold of each training set (lowest RMSE of a "
+        f"Protocol {result.protocol}: choices on the inner validation fold of each training set (lowest RMSE of a "
         "regressor trained on synthetic rows of a model fitted to the rest); the test rows are not in it."
     )
-    return markdown(["generator and choice", "inner RMSE", "splits that chose it"], rows, caption)
+    return Table(caption, ("generator and choice", "inner RMSE", "splits that chose it"), tuple(rows))
 
 
-def _copula_tables(results: Sequence[study.Result], eight: Sequence[study.CopulaRow]) -> str:
+def _copula_tables(results: Sequence[study.Result], eight: Sequence[study.CopulaRow]) -> tuple[Table, Table]:
     rows = []
     for result in results:
         for name, fitted in result.fitted.items():
@@ -188,25 +199,33 @@ def _copula_tables(results: Sequence[study.Result], eight: Sequence[study.Copula
                 fit = fitted.fitted.copula
                 loglik, n = np.asarray(fit.loglik), np.array([len(split.train) for split in result.splits])
                 cells = mean_sd(loglik / n), mean_sd((2 * np.asarray(fit.num_params) - 2 * loglik) / n)
-                rows.append([f"{result.protocol}: {name.removeprefix('copula_')}", *cells])
-        rows.append([f"{result.protocol}: independence", "0", "0"])
+                rows.append((f"{result.protocol}: {name.removeprefix('copula_')}", *cells))
+        rows.append((f"{result.protocol}: independence", "0", "0"))
     caption = (
-        "**Copulas on the training rows** (7 columns, maximum pseudo-likelihood): log-likelihood and AIC per row, mean "
+        "Copulas on the training rows (7 columns, maximum pseudo-likelihood): log-likelihood and AIC per row, mean "
         "(SD) over splits. AIC is not strictly valid for rank margins."
     )
-    first = markdown(["protocol: family", "LL/n", "AIC/n"], rows, caption)
-    table = [
-        [f"{row.family}, {row.method}", str(row.num_params), f"{row.loglik:+.3f}", f"{row.aic:+.3f}", str(row.converged)]
+    first = Table(caption, ("protocol: family", "LL/n", "AIC/n"), tuple(rows))
+    table = tuple(
+        (
+            f"{row.family}, {row.method}",
+            str(row.num_params),
+            f"{row.loglik:+.3f}",
+            f"{row.aic:+.3f}",
+            str(row.converged),
+        )
         for row in eight
-    ]
+    )
     caption = (
-        f"**Copulas on all 262 rows of the report's eight columns** ({', '.join(blasts.EIGHT)}), rank margins. The "
+        f"Copulas on all 262 rows of the report's eight columns ({', '.join(blasts.EIGHT)}), rank margins. The "
         "report prints AIC/n 2.56 (Clayton), 6.44 (Student-t), 8.19 (Gaussian): independence, with 0, beats all three."
     )
-    return first + "\n\n" + markdown(["family, method", "k", "LL/n", "AIC/n", "converged"], table, caption)
+    return first, Table(caption, ("family, method", "k", "LL/n", "AIC/n", "converged"), table)
 
 
-def write_figures(out: Path, pool, table: np.ndarray, columns: Sequence[str], results: Sequence[study.Result]) -> list[Path]:
+def write_figures(
+    out: Path, pool, table: np.ndarray, columns: Sequence[str], results: Sequence[study.Result]
+) -> list[Path]:
     """Every picture of the study."""
     labels = [blasts.LABELS.get(name, name) for name in blasts.CORE]
     core = pool[list(blasts.CORE)].to_numpy()
@@ -226,14 +245,19 @@ def write_figures(out: Path, pool, table: np.ndarray, columns: Sequence[str], re
         if curves:
             path = out / f"training_curves_{result.protocol}.png"
             paths.append(figures.training_curves(path, curves, ylabel="ELBO (nats per row)"))
-        shown = next(name for name in differences(result) if name not in CONTROLS or len(result.fitted) == len(CONTROLS))
+        shown = next(
+            name for name in differences(result) if name not in CONTROLS or len(result.fitted) == len(CONTROLS)
+        )
         rows = next(t for label, t in result.tables[0] if label["generator"] == shown and label["recipe"] == "real")
         train = table[result.splits[0].train]
         names = [blasts.LABELS.get(name, name) for name in columns]
         title = f"{shown}, protocol {result.protocol}, split 0: training rows and as many synthetic rows"
         path = out / f"pairs_{result.protocol}_{shown}.png"
         paths.append(figures.pair_plot(path, train, rows[: len(train)], names, title=title))
-        scores = {name: per_split(_select(real, generator=name), "tstr_r2", len(result.splits)) for name in differences(result)}
+        scores = {
+            name: per_split(_select(real, generator=name), "tstr_r2", len(result.splits))
+            for name in differences(result)
+        }
         leaked = np.mean([split.leaked_share for split in result.splits])
         paths.append(
             figures.utility_by_generator(
@@ -250,8 +274,8 @@ def write_figures(out: Path, pool, table: np.ndarray, columns: Sequence[str], re
 
 def _plain(value):
     """Arrays and NamedTuples as what JSON knows; NaN and infinity as null."""
-    if isinstance(value, tuple) and hasattr(value, "_asdict"):
-        value = value._asdict()
+    if isinstance(value, tuple) and (fields := getattr(value, "_fields", None)):
+        value = dict(zip(fields, value, strict=True))
     if isinstance(value, dict):
         return {str(key): _plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple | np.ndarray | jax.Array):
@@ -286,17 +310,25 @@ def write(out, config, pool, table, columns, results, eight, seconds: float, con
         },
     }
     (out / "results.json").write_text(json.dumps(_plain(document), indent=1, allow_nan=False) + "\n")
-    parts = []
+    tables = []
     for result in results:
-        parts.append(main_table(result))
-        if result.protocol == "row":
-            parts.append(_reported_table())
-        parts += [_difference_table(result), _recipe_table(result), _spread_table(result), _tuning_table(result)]
-    parts.append(_copula_tables(results, eight))
-    parts = [part for part in parts if part]
-    for part in parts:
-        console.print(Markdown(part))
-        console.print()
+        console.print(to_rich(main_table(result, SCREEN)))
+        tables.append(main_table(result))
+        shown = [
+            _reported_table() if result.protocol == "row" else None,
+            _difference_table(result),
+            _recipe_table(result),
+            _spread_table(result),
+        ]
+        shown = [one for one in shown if one is not None]
+        for one in shown:
+            console.print(to_rich(one))
+        tables += shown
+        if result.tuned:
+            tables.append(_tuning_table(result))
+    for one in _copula_tables(results, eight):
+        console.print(to_rich(one))
+        tables.append(one)
     pictures = write_figures(out, pool, table, columns, results)
     regressor = ", ".join(f"{name} {value}" for name, value in XGBOOST.items())
     head = (
@@ -304,5 +336,5 @@ def write(out, config, pool, table, columns, results, eight, seconds: float, con
         f"blasts. Regressor: XGBoost ({regressor}). {seconds:.0f} s on {jax.devices()[0].device_kind}.\n"
     )
     images = "\n".join(f"![{path.stem}]({path.name})" for path in pictures)
-    (out / "report.md").write_text(head + "\n" + "\n\n".join(parts) + "\n\n" + images + "\n")
+    (out / "report.md").write_text(head + "\n" + "\n\n".join(map(to_markdown, tables)) + "\n\n" + images + "\n")
     console.print(f"{seconds:.0f} s; wrote {out}/: results.json, report.md, {SPLITS}, {len(pictures)} figures")

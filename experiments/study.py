@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jaxcop import copulas, evaluation, sweep
 from jaxcop.metrics.utility import Job, utility_many
@@ -18,6 +19,9 @@ from scipy import stats
 
 # One purpose, one stream: tuning, fitting, sampling and scoring never share random numbers.
 TUNE, FIT, SAMPLE, SCORE = range(4)
+
+
+Which = slice | Sequence[int] | np.ndarray
 
 
 class Generator(NamedTuple):
@@ -44,11 +48,13 @@ class Tuned(NamedTuple):
     choice: np.ndarray
 
 
-def keys(seed: np.ndarray, split: np.ndarray, purpose: int, resample: int = 0):
+def keys(seed: Sequence[int] | np.ndarray, split: Sequence[int] | np.ndarray, purpose: int, resample: int = 0):
     """One key per replica, from what the replica is and not from where it stands."""
 
     def one(seed, split):
-        return jax.random.fold_in(jax.random.fold_in(jax.random.fold_in(jax.random.key(seed), split), purpose), resample)
+        return jax.random.fold_in(
+            jax.random.fold_in(jax.random.fold_in(jax.random.key(seed), split), purpose), resample
+        )
 
     return jax.vmap(one)(np.asarray(seed, np.uint32), np.asarray(split, np.uint32))
 
@@ -61,6 +67,11 @@ def _replicas(*axes: Sequence[int]) -> list[np.ndarray]:
     return [axis.ravel() for axis in np.meshgrid(*map(np.asarray, axes), indexing="ij")]
 
 
+def padded_length(tables: Sequence[np.ndarray]) -> int:
+    """One length for tables of about this size, so that protocols share their programs."""
+    return -(-max(map(len, tables)) // 32) * 32
+
+
 def tune(
     generator: Generator,
     inner: Sequence[tuple[np.ndarray, np.ndarray]],
@@ -71,8 +82,9 @@ def tune(
 ) -> Tuned:
     """Fit every choice of the grid on the inner training part of each split and score it on the inner fold.
 
-    Tables are padded to ``length`` rows, so that the program is the one that ``fit`` runs. ``inner`` holds (inner train, inner validation) of each outer training set: no test row is in it. The score is the
-    RMSE of the regressor trained on ``num_rows`` synthetic rows; the lowest wins.
+    ``inner`` holds (inner train, inner validation) of each outer training set: no test row is in it. The score is the
+    RMSE of the regressor trained on ``num_rows`` synthetic rows; the lowest wins. Tables are padded to ``length`` rows,
+    so that the program is the one that ``fit`` runs.
     """
     synthesizer, grid, _ = generator
     split, choice = _replicas(range(len(inner)), range(len(grid)))
@@ -94,11 +106,12 @@ def fit(
     generator: Generator,
     tables: Sequence[np.ndarray],
     hypers: Sequence[Any],
+    length: int,
     progress: Callable[[int, int], object] | None = None,
 ) -> Fitted:
     """Fit one generator on every training table, ``num_seeds`` times each, with one choice of numbers per table."""
     split, seed = _replicas(range(len(tables)), range(generator.num_seeds))
-    x, mask = sweep.stack([table.astype(np.float32) for table in tables])
+    x, mask = sweep.stack([table.astype(np.float32) for table in tables], length=length)
     hyper = _stack_hypers([hypers[index] for index in split])
     fitted = sweep.replicate(
         generator.synthesizer.fit, keys(seed, split, FIT), x[split], mask[split], hyper, progress=progress
@@ -106,7 +119,9 @@ def fit(
     return Fitted(fitted, split, seed)
 
 
-def sample(generator: Generator, fitted: Fitted, num_rows: int, *, which=slice(None), resample: int = 0) -> np.ndarray:
+def sample(
+    generator: Generator, fitted: Fitted, num_rows: int, *, which: Which = slice(None), resample: int = 0
+) -> np.ndarray:
     """Rows [r, num_rows, d] of the replicas ``which``; another ``resample`` is another draw from the same fit."""
     part = jax.tree.map(lambda leaf: leaf[which], fitted.fitted)
     draw = keys(fitted.seed[which], fitted.split[which], SAMPLE, resample)
@@ -126,7 +141,9 @@ class Result:
     ceilings: list[dict] = field(default_factory=list)
     holdout: list[dict] = field(default_factory=list)
 
-    def add(self, labels: dict, fitted: Fitted, rows: np.ndarray, *, which=slice(None), resample: int = 0) -> None:
+    def add(
+        self, labels: dict, fitted: Fitted, rows: np.ndarray, *, which: Which = slice(None), resample: int = 0
+    ) -> None:
         """File the rows [r, m, d] of the replicas ``which`` under their splits."""
         for one, split, seed in zip(rows, fitted.split[which], fitted.seed[which], strict=True):
             self.tables[int(split)].append(({**labels, "seed": int(seed), "resample": resample}, one))
@@ -151,7 +168,7 @@ def score(
     recorded as such and has no metrics.
     """
     labels, tables = [label for label, _ in result.tables[split]], np.stack([t for _, t in result.tables[split]])
-    finite = np.isfinite(tables).all((1, 2))
+    finite = np.asarray(np.isfinite(tables).all(axis=(1, 2)))
     # Kept in place, filled with training rows, so that shapes and programs stay the same.
     filled = np.where(finite[:, None, None], tables, train[np.arange(tables.shape[1]) % len(train)])
     (key,) = keys([0], [split], SCORE)
@@ -193,15 +210,13 @@ class CopulaRow(NamedTuple):
 
 def copula_table(table: np.ndarray, families: Sequence[str]) -> list[CopulaRow]:
     """Maximum pseudo-likelihood and tau inversion of each family on the ranks of ``table``."""
-    u = np.asarray(copulas.pseudo_observations(table.astype(np.float32)))
+    u = copulas.pseudo_observations(jnp.asarray(table, np.float32))
     rows = []
     for family, method in itertools.product(families, ("mpl", "itau")):
         fit = copulas.fit(u, family, method=method)
         n = len(table)
         rows.append(
-            CopulaRow(
-                family, method, float(fit.loglik) / n, float(fit.aic) / n, fit.num_params, bool(fit.converged)
-            )
+            CopulaRow(family, method, float(fit.loglik) / n, float(fit.aic) / n, fit.num_params, bool(fit.converged))
         )
     return rows
 

@@ -3,12 +3,12 @@
 from collections.abc import Callable
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Key
 
 from jaxcop import _checks, metrics
 from jaxcop.metrics.utility import Job, Scores, utility_many
-
 
 # Tables that are compared in one call of the compiled metrics.
 CHUNK = 16
@@ -38,8 +38,8 @@ def fidelity(
         raise ValueError(f"num_rows: expected 2 to {len(train)} (the training rows), got {num_rows}; lower it")
     key_rows, key_fit, key_floor = jax.random.split(key, 3)
     chosen = jax.random.permutation(key_rows, len(train))[:num_rows]
-    real = train.astype(np.float32)[np.asarray(chosen)]
-    rows = np.asarray(synthetic, np.float32)[:, :num_rows]
+    real = jnp.asarray(train, np.float32)[chosen]
+    rows = jnp.asarray(synthetic, np.float32)[:, :num_rows]
     autoencoders = metrics.fit_autoencoders(key_fit, real)
     # Chunks of one shape, the last one filled up, so that any number of tables runs through the same programs.
     parts = []

@@ -141,8 +141,8 @@ def fit(
     r"""Fit a full-covariance Gaussian mixture by expectation-maximisation (Dempster, Laird & Rubin 1977).
 
     Starts from ``num_starts`` draws of k-means++ centres side by side and keeps the one with the highest likelihood,
-    since EM stops at the nearest optimum. ``regularisation`` is added to the diagonal of every covariance at each step, in
-    the units of ``x`` squared, which keeps components on few rows non-singular.
+    since EM stops at the nearest optimum. ``regularisation`` is added to the diagonal of every covariance at each
+    step, in the units of ``x`` squared, which keeps components on few rows non-singular.
 
     Raises:
         ValueError: NaN, fewer rows than components, ``num_components < 1`` or ``regularisation <= 0``.
@@ -153,10 +153,10 @@ def fit(
     >>> fit(jax.random.key(0), x, num_components=3).params.means.shape
     (3, 2)
     """
-    x = _checks.table(x)
+    x = jnp.asarray(_checks.table(x))
     if not 1 <= num_components <= x.shape[0]:
         raise ValueError(
             f"num_components: expected 1 to {x.shape[0]} (the number of rows), got {num_components}; choose fewer"
         )
     _checks.positive(regularisation, "regularisation")
-    return _fit(key, jnp.asarray(x), regularisation, num_components, num_steps, num_starts)
+    return _fit(key, x, regularisation, num_components, num_steps, num_starts)

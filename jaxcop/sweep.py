@@ -42,9 +42,7 @@ def _run(args, function, static, batch_size, mesh):
     return jax.shard_map(on_one_device, mesh=mesh, in_specs=(spec,), out_specs=spec, check_vma=False)(args)
 
 
-def replicate(
-    function: Callable, *args, static: tuple = (), progress: Callable[[int, int], object] | None = None
-):
+def replicate(function: Callable, *args, static: tuple = (), progress: Callable[[int, int], object] | None = None):
     """``function(*args[i], *static)`` for every replica i of the leading axis, over all devices.
 
     The replica axis is cut into chunks of one compiled shape; ``progress(done, total)`` is called after each. The last

@@ -6,6 +6,7 @@ import pytest
 from jaxcop import margins
 from scipy import stats
 from sklearn.preprocessing import QuantileTransformer
+
 from tolerance import assert_close
 
 EMPIRICAL, QUANTILE = margins.MARGINS["empirical"], margins.MARGINS["quantile"]
@@ -31,10 +32,14 @@ def test_quantile_matches_scikit_learn_at_training_rows_and_between(x, seed):
     for rows in (x, new):
         expected = np.clip(reference.transform(rows), margins.QUANTILE_CLIP, 1 - margins.QUANTILE_CLIP)
         # float32 inputs: the interpolation weight of close neighbours loses digits.
-        assert_close(QUANTILE.to_uniform(rows, fitted), expected.astype(x.dtype), rtol=1e-4 if x.dtype == "f4" else 1e-9)
+        assert_close(
+            QUANTILE.to_uniform(rows, fitted), expected.astype(x.dtype), rtol=1e-4 if x.dtype == "f4" else 1e-9
+        )
     u = np.random.default_rng(seed + 20).uniform(0.01, 0.99, (40, 3)).astype(x.dtype)
     assert_close(
-        QUANTILE.from_uniform(u, fitted), reference.inverse_transform(u).astype(x.dtype), rtol=3e-5 if x.dtype == "f4" else 1e-9
+        QUANTILE.from_uniform(u, fitted),
+        reference.inverse_transform(u).astype(x.dtype),
+        rtol=3e-5 if x.dtype == "f4" else 1e-9,
     )
 
 
@@ -69,4 +74,6 @@ def test_empirical_stays_inside_the_open_interval_and_the_range(x):
 def test_normal_scores(x):
     expected = stats.norm.ppf(stats.rankdata(x, axis=0) / (len(x) + 1))
     # Scores of middle ranks pass through 0.
-    assert_close(margins.normal_scores(x, margins.fit(x)), expected.astype(x.dtype), atol=1e-6 if x.dtype == "f4" else 1e-12)
+    assert_close(
+        margins.normal_scores(x, margins.fit(x)), expected.astype(x.dtype), atol=1e-6 if x.dtype == "f4" else 1e-12
+    )

@@ -8,6 +8,7 @@ from jax.test_util import check_grads
 from jaxcop import mixture
 from scipy import stats
 from sklearn.mixture import GaussianMixture
+
 from tolerance import assert_close
 
 

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from jaxcop import sweep
+
 from tolerance import assert_close
 
 
@@ -75,7 +76,9 @@ def test_more_devices_give_the_same_numbers():
         "print(json.dumps(sweep.replicate(f, jax.random.split(jax.random.key(0), 10), np.arange(10.0)).tolist()))"
     )
     runs = [
-        json.loads(subprocess.run([sys.executable, "-c", program, n], capture_output=True, text=True, check=True).stdout)
+        json.loads(
+            subprocess.run([sys.executable, "-c", program, n], capture_output=True, text=True, check=True).stdout
+        )
         for n in ("1", "3")
     ]
     np.testing.assert_allclose(runs[0], runs[1], rtol=1e-6)

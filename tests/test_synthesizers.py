@@ -9,6 +9,7 @@ from jaxcop.synthesizers.controls import Smoothing
 from jaxcop.synthesizers.copula import Regularisation
 from jaxcop.vae import Config, Hyper
 from scipy import stats
+
 from tolerance import assert_close
 
 SMALL = Config(hidden=(16,), latent_dim=2, epochs=30, batch_size=32)
@@ -148,7 +149,9 @@ def test_mixture_copula_margins_are_exactly_uniform():
 
 
 def test_gaussian_copula_recovers_its_correlation():
-    rows = np.asarray(CASES["copula_gaussian"].sample(jax.random.key(0), fit(CASES["copula_gaussian"], table()), 20_000))
+    rows = np.asarray(
+        CASES["copula_gaussian"].sample(jax.random.key(0), fit(CASES["copula_gaussian"], table()), 20_000)
+    )
     x = table()
     assert_close(stats.spearmanr(rows[:, [0, 1, 2]]).statistic, stats.spearmanr(x).statistic, rtol=0, atol=0.06)
 

@@ -9,6 +9,7 @@ from jaxcop.vae import elbo, priors, schedules
 from jaxcop.vae.networks import networks
 from jaxcop.vae.training import fit_masked
 from scipy import integrate, stats
+
 from tolerance import assert_close
 
 SMALL = vae.Config(hidden=(8, 6), latent_dim=2, epochs=5, batch_size=16)
@@ -87,7 +88,9 @@ def test_gmm_prior_density_is_that_of_the_mixture_module(seed, dtype):
         for w, m, s in zip(np.exp(parts[0]) / np.exp(parts[0]).sum(), parts[1], parts[2], strict=True)
     )
     assert_close(
-        priors.gaussian_mixture(3, 4).logpdf(z, params), np.log(expected).astype(dtype), rtol=1e-4 if dtype == "float32" else 1e-9
+        priors.gaussian_mixture(3, 4).logpdf(z, params),
+        np.log(expected).astype(dtype),
+        rtol=1e-4 if dtype == "float32" else 1e-9,
     )
     assert isinstance(priors.as_mixture(params), mixture.Params)
 

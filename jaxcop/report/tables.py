@@ -1,11 +1,21 @@
-"""Results as Markdown: one table per protocol, each number with its spread and its caption."""
+"""Results as tables: for the screen and as Markdown."""
 
 from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 import numpy as np
+import rich.table
 
 
-def mean_sd(values: Sequence[float], decimals: int = 3) -> str:
+class Table(NamedTuple):
+    """Cells as text, the first column being the label of its row, under a caption."""
+
+    caption: str
+    header: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+
+
+def mean_sd(values: Sequence[float] | np.ndarray, decimals: int = 3) -> str:
     """``mean (sd)`` of the finite values, with the number of those that are not.
 
     >>> mean_sd([1.0, 2.0, float("nan")], 1)
@@ -20,21 +30,30 @@ def mean_sd(values: Sequence[float], decimals: int = 3) -> str:
     return f"{finite.mean():.{decimals}f}{sd}{lost}"
 
 
-def markdown(header: Sequence[str], rows: Sequence[Sequence[str]], caption: str) -> str:
-    """A Markdown table under its caption; the first column is text, the others numbers.
+def column(records: Sequence[Mapping], metric: str) -> list[float]:
+    """One metric of all records, NaN where a record has none."""
+    return [record.get(metric, np.nan) for record in records]
 
-    >>> print(markdown(["a", "b"], [["x", "1"]], "A caption."))
+
+def to_markdown(table: Table) -> str:
+    """The table as Markdown, numbers to the right.
+
+    >>> print(to_markdown(Table("A caption.", ("a", "b"), (("x", "1"),))))
     A caption.
     <BLANKLINE>
     | a | b |
     |---|---:|
     | x | 1 |
     """
-    lines = [caption, "", "| " + " | ".join(header) + " |", "|---|" + "---:|" * (len(header) - 1)]
-    lines += ["| " + " | ".join(row) + " |" for row in rows]
-    return "\n".join(lines)
+    lines = [table.caption, "", "| " + " | ".join(table.header) + " |", "|---|" + "---:|" * (len(table.header) - 1)]
+    return "\n".join([*lines, *("| " + " | ".join(row) + " |" for row in table.rows)])
 
 
-def column(records: Sequence[Mapping], metric: str) -> list[float]:
-    """One metric of all records, NaN where a record has none."""
-    return [record.get(metric, np.nan) for record in records]
+def to_rich(table: Table) -> rich.table.Table:
+    """The table for a terminal; labels are never cut."""
+    screen = rich.table.Table(title=table.caption, title_justify="left", title_style="", header_style="bold")
+    for index, name in enumerate(table.header):
+        screen.add_column(name, justify="right" if index else "left", no_wrap=index == 0)
+    for row in table.rows:
+        screen.add_row(*row)
+    return screen

@@ -1,4 +1,8 @@
-"""The contract of everything that learns a table and draws rows from it."""
+"""The contract of everything that learns a table and draws rows from it.
+
+The functions that return a synthesizer are cached: the same arguments give the same object, and so the same compiled
+programs.
+"""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple

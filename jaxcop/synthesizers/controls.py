@@ -1,5 +1,6 @@
 """Controls: what a generator must beat (``smoothed``, ``independent``) and what it must not be (``bootstrap``)."""
 
+from functools import cache
 from typing import NamedTuple
 
 import jax
@@ -41,6 +42,7 @@ def _draw(key, rows: Rows, shape):
     return jax.random.choice(key, rows.mask.shape[0], shape, p=rows.mask / rows.mask.sum())
 
 
+@cache
 def bootstrap() -> Synthesizer:
     """A pure memoriser: training rows drawn with replacement."""
 
@@ -50,6 +52,7 @@ def bootstrap() -> Synthesizer:
     return Synthesizer(lambda key, x, mask, hyper: Rows(x, mask), sample, (), _check)
 
 
+@cache
 def independent() -> Synthesizer:
     """Every column drawn on its own: the margins are right and all dependence is gone."""
 
@@ -60,6 +63,7 @@ def independent() -> Synthesizer:
     return Synthesizer(lambda key, x, mask, hyper: Rows(x, mask), sample, (), _check)
 
 
+@cache
 def smoothed() -> Synthesizer:
     r"""Kernel-smoothed bootstrap on normal scores, back through the empirical margins.
 

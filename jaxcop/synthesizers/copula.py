@@ -1,5 +1,6 @@
 """Copulas as synthesizers: margins, a copula on the uniform scale, and back."""
 
+from functools import cache
 from typing import Any, NamedTuple
 
 import jax.numpy as jnp
@@ -18,6 +19,7 @@ class FittedCopula(NamedTuple):
     margins: margins.Params
 
 
+@cache
 def copula(family: str, *, method: str = "ml", margin: str = "empirical") -> Synthesizer:
     """One family of ``copulas.FAMILIES`` on the ``margin`` of ``margins.MARGINS``.
 
@@ -50,6 +52,7 @@ class Regularisation(NamedTuple):
     regularisation: float | Float[Array, ""] = 1e-2
 
 
+@cache
 def gaussian_mixture_copula(num_components: int = 20, *, num_steps: int = 100) -> Synthesizer:
     r"""A Gaussian mixture on normal scores, each coordinate sent through its own mixture margin.
 

@@ -1,5 +1,6 @@
 """The VAE as a synthesizer: training rows are scaled, learned, sampled and mapped back to their units."""
 
+from functools import cache
 from typing import Any, NamedTuple
 
 import jax.numpy as jnp
@@ -28,7 +29,8 @@ class FittedVAE(NamedTuple):
     scaling: Any
 
 
-def vae(config: Config, *, scaling: str = "normal_scores", hyper: Hyper = Hyper()) -> Synthesizer:
+@cache
+def vae(config: Config, *, scaling: str = "normal_scores", hyper: Hyper | None = None) -> Synthesizer:
     """A VAE on scaled columns.
 
     ``normal_scores`` trains on normal scores of mid-ranks and maps back by empirical quantiles, so that the margins
@@ -60,4 +62,4 @@ def vae(config: Config, *, scaling: str = "normal_scores", hyper: Hyper = Hyper(
             return margins.MARGINS["empirical"].from_uniform(ndtr(rows), fitted.scaling)
         return rows * fitted.scaling.sd + fitted.scaling.mean
 
-    return Synthesizer(fit, sample, hyper, check)
+    return Synthesizer(fit, sample, Hyper() if hyper is None else hyper, check)

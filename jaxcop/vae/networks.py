@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from functools import lru_cache
+from itertools import pairwise
 from typing import NamedTuple
 
 import jax
@@ -34,8 +35,7 @@ class _Perceptron(nnx.Module):
     """Linear layers with ReLU between them."""
 
     def __init__(self, widths: tuple[int, ...], dtype, rngs: nnx.Rngs):
-        pairs = zip(widths[:-1], widths[1:], strict=True)
-        self.layers = nnx.List([nnx.Linear(a, b, param_dtype=dtype, rngs=rngs) for a, b in pairs])
+        self.layers = nnx.List([nnx.Linear(a, b, param_dtype=dtype, rngs=rngs) for a, b in pairwise(widths)])
 
     def __call__(self, x):
         for layer in self.layers[:-1]:

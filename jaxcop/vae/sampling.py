@@ -1,7 +1,6 @@
 """What a trained VAE gives back: new rows, reconstructions and latent codes."""
 
 import jax
-import jax.numpy as jnp
 from jaxtyping import Array, Float, Key
 
 from jaxcop.vae.config import Config

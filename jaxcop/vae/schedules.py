@@ -9,7 +9,7 @@ SIGMOID_RANGE = 9.19
 
 
 def beta(
-    schedule: str, progress: Float[Array, "*b"], beta_max: Float[Array, ""], warmup: Float[Array, ""]
+    schedule: str, progress: Float[Array, "*b"], beta_max: float | Float[Array, ""], warmup: float | Float[Array, ""]
 ) -> Float[Array, "*b"]:
     r"""Beta after the share ``progress`` of the steps.
 

@@ -73,7 +73,8 @@ def step(state: State, batch, weights, noise, beta, config: Config, hyper: Hyper
 
     gradient, mean = jax.grad(loss, has_aux=True)(state.vector)
     updates, optimiser = _optimiser(hyper.learning_rate, num_steps).update(gradient, state.optimiser)
-    return State(optax.apply_updates(state.vector, updates), optimiser, state.step + 1), mean
+    vector = jnp.asarray(optax.apply_updates(state.vector, updates))
+    return State(vector, optimiser, state.step + 1), mean
 
 
 def fit_masked(
@@ -118,9 +119,7 @@ def fit_masked(
         means = jax.tree.map(jnp.mean, means)
         return state, (means, beta[-1])
 
-    state, (means, beta) = jax.lax.scan(
-        epoch, init(key_init, config, num_columns, x.dtype), jnp.arange(config.epochs)
-    )
+    state, (means, beta) = jax.lax.scan(epoch, init(key_init, config, num_columns, x.dtype), jnp.arange(config.epochs))
     finite = jnp.isfinite(state.vector).all() & jnp.isfinite(means.reconstruction[-1])
     curves = Info(elbo(means), means.reconstruction, means.kl, beta, finite)
     return Trained(state.vector, hyper, curves)
