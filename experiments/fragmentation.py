@@ -39,7 +39,7 @@ class Study:
     recipes: tuple[str, ...] = ("real",)
     generators: tuple[str, ...] = ()  # empty: all of them
     stratify: str | None = None
-    num_splits: int = 20
+    num_splits: int = 30
     other_splits: int = 5  # of the protocols after the first
     num_seeds: int = 5  # training seeds of each VAE on each split
     num_rows: int = 5000  # synthetic rows per table, as in the report

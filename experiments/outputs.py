@@ -91,12 +91,12 @@ def main_table(result: study.Result, columns: Sequence[str] = tuple(METRICS)) ->
     rows = []
     for name in names:
         rows.append((_label(name), *(mean_sd(_values(real, name, metric)) for metric in metrics)))
-    rows.append(("[holdout]", *(mean_sd(column(result.holdout, metric)) for metric in metrics)))
+    rows.append(("(holdout)", *(mean_sd(column(result.holdout, metric)) for metric in metrics)))
     return Table(_caption(result), ("generator", *columns), tuple(rows))
 
 
 def _label(name: str) -> str:
-    return f"[{name}]" if name in CONTROLS else name
+    return f"({name})" if name in CONTROLS else name
 
 
 def _values(records, generator: str, metric: str) -> list[float]:

@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Array, Float, Key
 
 from jaxcop import _checks, metrics
-from jaxcop.metrics.utility import Job, Scores, utility_many
+from jaxcop.metrics.utility import Job, Scores, regress_each, utility_many
 
 # Tables that are compared in one call of the compiled metrics.
 CHUNK = 16
@@ -80,11 +80,10 @@ def utility(
     on_done: Callable[[int, int], object] | None = None,
 ) -> tuple[dict[str, np.ndarray], Scores]:
     """TSTR and TRTS of every table as columns of length r, and the TRTR ceiling of the split."""
-    jobs = [Job(train, test, target_column, seed)]
-    jobs += [Job(table, test, target_column, seed) for table in synthetic]
-    jobs += [Job(train, table, target_column, seed) for table in synthetic]
-    ceiling, *scores = utility_many(jobs, on_done=on_done)
-    halves = {"tstr": scores[: len(synthetic)], "trts": scores[len(synthetic) :]}
+    jobs = [Job(table, test, target_column, seed) for table in synthetic]
+    tstr = utility_many(jobs, on_done=on_done)
+    ceiling, *trts = regress_each(train, [test, *synthetic], target_column, seed=seed)
+    halves = {"tstr": tstr, "trts": trts}
     columns = {
         f"{name}_{field}": np.array([getattr(score, field) for score in half])
         for name, half in halves.items()

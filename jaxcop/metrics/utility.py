@@ -90,10 +90,12 @@ def _checked(job: Job) -> Job:
     return Job(train, test, job.target_column, job.seed)
 
 
-def _fit_and_score(job: Job) -> Scores:
-    features = [np.delete(side, job.target_column, axis=1) for side in (job.train, job.test)]
-    model = xgboost.XGBRegressor(**XGBOOST, random_state=job.seed).fit(features[0], job.train[:, job.target_column])
-    return scores(job.test[:, job.target_column], model.predict(features[1]))
+def _fit_and_score(job: Job, *more_tests: np.ndarray) -> list[Scores]:
+    """Scores of one fit on its own test table and on each further one."""
+    column = job.target_column
+    model = xgboost.XGBRegressor(**XGBOOST, random_state=job.seed)
+    model.fit(np.delete(job.train, column, axis=1), job.train[:, column])
+    return [scores(test[:, column], model.predict(np.delete(test, column, axis=1))) for test in (job.test, *more_tests)]
 
 
 def regress(
@@ -112,7 +114,7 @@ def regress(
     >>> regress(table[:40], table[40:], 2, seed=0).r2 > 0.8
     True
     """
-    return _fit_and_score(_checked(Job(train, test, target_column, seed)))
+    return _fit_and_score(_checked(Job(train, test, target_column, seed)))[0]
 
 
 def tstr(synthetic, test, target_column: int, *, seed: int) -> Scores:
@@ -128,6 +130,19 @@ def trtr(train, test, target_column: int, *, seed: int) -> Scores:
 def trts(train, synthetic, target_column: int, *, seed: int) -> Scores:
     """Train on real rows, test on synthetic ones. It rewards data that are easy to predict: never read it alone."""
     return regress(train, synthetic, target_column, seed=seed)
+
+
+def regress_each(
+    train: Float[np.ndarray, "n d"], tests: Sequence[Float[np.ndarray, "m d"]], target_column: int, *, seed: int
+) -> list[Scores]:
+    """``regress(train, test, ...)`` for each of several tests, by one fit.
+
+    >>> table = np.random.default_rng(0).normal(size=(30, 2))
+    >>> regress_each(table, [table[:9], table[9:]], 1, seed=0)[1] == regress(table, table[9:], 1, seed=0)
+    True
+    """
+    first, *others = [_checked(Job(train, test, target_column, seed)) for test in tests]
+    return _fit_and_score(first, *(job.test for job in others))
 
 
 def utility_many(
@@ -150,7 +165,7 @@ def utility_many(
     parallel = joblib.Parallel(n_jobs=workers, prefer="threads", return_as="generator")
     finished = []
     for result in parallel(joblib.delayed(_fit_and_score)(job) for job in checked):
-        finished.append(result)
+        finished += result
         if on_done is not None:
             on_done(len(finished), len(checked))
     return finished
