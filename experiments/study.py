@@ -93,7 +93,7 @@ def tune(
     zero = np.zeros_like(split)
     fitted = sweep.replicate(synthesizer.fit, keys(zero, split, TUNE), x[split], mask[split], hyper, progress=progress)
     rows = sweep.replicate(synthesizer.sample, keys(zero, split, TUNE, 1), fitted, static=(num_rows,))
-    rows = np.asarray(rows, np.float64)
+    rows = np.asarray(rows)
     usable = np.flatnonzero(np.isfinite(rows).all((1, 2)))
     scores = utility_many([Job(rows[i], inner[split[i]][1], target_column, int(split[i])) for i in usable])
     rmse = np.full(len(split), np.inf)
@@ -125,7 +125,7 @@ def sample(
     """Rows [r, num_rows, d] of the replicas ``which``; another ``resample`` is another draw from the same fit."""
     part = jax.tree.map(lambda leaf: leaf[which], fitted.fitted)
     draw = keys(fitted.seed[which], fitted.split[which], SAMPLE, resample)
-    return np.asarray(sweep.replicate(generator.synthesizer.sample, draw, part, static=(num_rows,)), np.float64)
+    return np.asarray(sweep.replicate(generator.synthesizer.sample, draw, part, static=(num_rows,)))
 
 
 @dataclass
@@ -170,7 +170,9 @@ def score(
     labels, tables = [label for label, _ in result.tables[split]], np.stack([t for _, t in result.tables[split]])
     finite = np.asarray(np.isfinite(tables).all(axis=(1, 2)))
     # Kept in place, filled with training rows, so that shapes and programs stay the same.
-    filled = np.where(finite[:, None, None], tables, train[np.arange(tables.shape[1]) % len(train)])
+    filled = np.where(
+        finite[:, None, None], tables, train[np.arange(tables.shape[1]) % len(train)].astype(tables.dtype)
+    )
     (key,) = keys([0], [split], SCORE)
     columns = evaluation.fidelity(key, train, filled, num_rows=compare_rows)
     utility, ceiling = evaluation.utility(train, test, filled, target_column, seed=split)

@@ -36,7 +36,7 @@ def component_logpdf(x: Float[Array, "*b d"], params: Params) -> Float[Array, "*
     _, means, scale = params
     centred = x[..., None, :] - means
     if scale.ndim == means.ndim:
-        standard, log_det = centred / scale, jnp.log(scale).sum(-1)
+        standard, log_det = centred * (1 / scale), jnp.log(scale).sum(-1)  # K d divisions instead of n K d
     else:
         # K small inverses and one product: a triangular solve against every row is hundreds of times slower on a CPU
         # whose cores are shared, and the factor's conditioning enters both alike.
