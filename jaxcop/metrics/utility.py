@@ -3,9 +3,9 @@
 The only module that imports xgboost. It works on the host: trees do not compile to XLA.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from types import MappingProxyType
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import joblib
 import numpy as np
@@ -164,7 +164,8 @@ def utility_many(
     checked = [_checked(Job(*job)) for job in jobs]
     parallel = joblib.Parallel(n_jobs=workers, prefer="threads", return_as="generator")
     finished = []
-    for result in parallel(joblib.delayed(_fit_and_score)(job) for job in checked):
+    results = parallel(joblib.delayed(_fit_and_score)(job) for job in checked)
+    for result in cast(Iterable[list[Scores]], results):
         finished += result
         if on_done is not None:
             on_done(len(finished), len(checked))
