@@ -89,7 +89,7 @@ def fit_masked(
     num_steps: int,
 ) -> Fit:
     """:func:`fit` without checks, for compiled code: rows where ``mask`` is false do not count."""
-    weights = mask.astype(x.dtype)
+    x, weights = jnp.asarray(x), jnp.asarray(mask, x.dtype)
     # Centres by k-means++ (Arthur & Vassilvitskii 2007): a row is drawn in proportion to its squared distance
     # to the nearest centre so far. The Gumbel trick keeps it one argmax; excluded rows have log-weight -inf.
     noise = jax.random.gumbel(key, (num_components, x.shape[0]), x.dtype)

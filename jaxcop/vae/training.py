@@ -90,6 +90,7 @@ def fit_masked(
     Tables of different length share one program: rows where ``mask`` is false never enter a batch, and every epoch
     cuts the remaining rows into the same number of equal batches.
     """
+    x, mask, weights = jnp.asarray(x), jnp.asarray(mask), jnp.asarray(weights)
     num_rows, num_columns = x.shape
     batches = num_batches(config, num_rows)
     size = -(-num_rows // batches)
