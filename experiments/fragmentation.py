@@ -101,7 +101,9 @@ def make_generators(config: Study) -> dict[str, study.Generator]:
     unknown = sorted(set(config.generators) - set(everything))
     if unknown:
         raise ValueError(f"generators: expected names among {list(everything)}, got {unknown}; check the spelling")
-    chosen = {*(config.generators or everything), *CONTROLS}
+    # The recipes need the copulas that they choose from.
+    needed = CONTROLS if len(config.recipes) == 1 else (*CONTROLS, *copulas)
+    chosen = {*(config.generators or everything), *needed}
     return {name: generator for name, generator in everything.items() if name in chosen}
 
 

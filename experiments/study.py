@@ -123,6 +123,7 @@ def sample(
     generator: Generator, fitted: Fitted, num_rows: int, *, which: Which = slice(None), resample: int = 0
 ) -> np.ndarray:
     """Rows [r, num_rows, d] of the replicas ``which``; another ``resample`` is another draw from the same fit."""
+    which = which if isinstance(which, slice) else np.asarray(which)
     part = jax.tree.map(lambda leaf: leaf[which], fitted.fitted)
     draw = keys(fitted.seed[which], fitted.split[which], SAMPLE, resample)
     return np.asarray(sweep.replicate(generator.synthesizer.sample, draw, part, static=(num_rows,)))

@@ -1,5 +1,6 @@
 """The study: no leak, determinism, statistics, bad input, and one small run from end to end."""
 
+import dataclasses
 import json
 import re
 
@@ -102,6 +103,28 @@ def test_an_ensemble_holds_equal_parts_of_its_seeds(plain):
     assert len(pooled) == 300
     for part in parts:
         assert (pooled[:, None] == part[None, :150]).all(2).any(1).sum() == 150
+
+
+def test_recipes_train_on_copula_rows_and_mixtures(monkeypatch):
+    """One recipe of each kind: the training tables have the promised parts, and no test row."""
+    config = dataclasses.replace(CONFIG, recipes=("real", "copula", "mixed 1:2"), generators=("vae",), num_seeds=1)
+    config = dataclasses.replace(config, recipe_splits=1, recipe_seeds=1, num_splits=1)
+    tables = []
+    original = study.fit
+    monkeypatch.setattr(study, "fit", lambda g, t, *rest: (tables.append(t), original(g, t, *rest))[1])
+    (split,) = blasts.make_splits(POOL, "blast", (0,))
+    screen = fragmentation.Screen(Console(quiet=True))
+    result = fragmentation.run_protocol(config, "blast", POOL, TABLE, [split], screen)
+    assert {r["recipe"] for r in result.records} == {"real", "copula", "mixed 1:2"}
+    (copula,), (mixed,) = tables[-2], tables[-1]
+    real = TABLE[split.train]
+    assert len(mixed) == 3 * len(real)
+    np.testing.assert_array_equal(mixed[: len(real)], real)
+    for rows in (copula, mixed[len(real) :]):
+        assert not (rows[:, None] == TABLE[split.test][None].astype(np.float32)).all(2).any()
+    table = outputs._recipe_table(result)
+    assert table is not None
+    assert [row[0] for row in table.rows] == ["vae, real", "vae, copula", "vae, mixed 1:2"]
 
 
 def test_paired_difference_against_scipy():
