@@ -48,6 +48,7 @@ class Study:
     recipe_splits: int = 5
     recipe_seeds: int = 2
     epochs: int = 1000
+    batch_size: int = 64  # fewer where an inner training table has fewer rows
     latent_dim: int = 6
     latent_components: int = 60
     mixture_components: int = 50
@@ -81,6 +82,7 @@ def vae_generator(config: Study, name: str, num_seeds: int, *, shortening: float
         prior=prior,
         num_components=config.latent_components,
         schedule=schedule,
+        batch_size=config.batch_size,
         epochs=max(1, round(config.epochs * shortening)),
     )
     return study.Generator(synthesizers.vae(network), VAE_GRID, num_seeds)
@@ -135,6 +137,8 @@ def run_protocol(config: Study, protocol: str, pool, table: np.ndarray, splits: 
     """Tune, fit, sample and score every generator on every split of one protocol."""
     trains, tests = [table[split.train] for split in splits], [table[split.test] for split in splits]
     folds = inner_folds(pool, table, splits, protocol, config.stratify)
+    smallest = min(len(train) for train, _ in folds)
+    config = dataclasses.replace(config, batch_size=min(config.batch_size, smallest))
     generators = make_generators(config)
     for generator, train in itertools.product(generators.values(), (*trains, *(fold[0] for fold in folds))):
         generator.synthesizer.check(train, generator.synthesizer.hyper)
