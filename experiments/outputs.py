@@ -169,9 +169,9 @@ def _recipe_table(result: study.Result) -> Table | None:
 
 def _reported_table() -> Table:
     caption = (
-        "The 2025 report's own figures, protocol row (most test rows have a copy in train: read "
-        "them against the ceiling of the table above). Its MMD is most likely the square root of a biased estimate: compare "
-        "mmd_biased in results.json, not MMD²."
+        "The 2025 report's own figures, protocol row (most test rows have a copy in train: read them against the "
+        "ceiling of the table above). Its MMD is most likely the square root of a biased estimate: compare mmd_biased "
+        "in results.json, not MMD²."
     )
     rows = tuple((f"{variant}, {recipe}", *figures) for variant, recipe, *figures in REPORTED)
     return Table(caption, ("generator, recipe", "R2", "RMSE", "MMD", "FAED"), rows)
