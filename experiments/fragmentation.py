@@ -61,7 +61,6 @@ FULL = Study(protocols=("blast", "row", "distinct", "site"), recipes=tuple(RECIP
 
 TARGET_COLUMN = 0
 COLUMNS = (blasts.TARGET, *blasts.FEATURES)
-CONTROLS = ("bootstrap", "independent", "smoothed")
 FAMILIES = ("independence", "gaussian", "student_t", "clayton")
 # Prior and schedule of beta.
 VAES = {
@@ -104,7 +103,7 @@ def make_generators(config: Study) -> dict[str, study.Generator]:
     if unknown:
         raise ValueError(f"generators: expected names among {list(everything)}, got {unknown}; check the spelling")
     # The recipes need the copulas that they choose from.
-    needed = CONTROLS if len(config.recipes) == 1 else (*CONTROLS, *copulas)
+    needed = outputs.CONTROLS if len(config.recipes) == 1 else (*outputs.CONTROLS, *copulas)
     chosen = {*(config.generators or everything), *needed}
     return {name: generator for name, generator in everything.items() if name in chosen}
 

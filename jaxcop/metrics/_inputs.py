@@ -8,16 +8,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxcop import _checks
+from jaxcop._numerics import concrete
 
 MAX_PAIRS = 2**21  # distances held at once; in float64 they are 16 MiB, plus the few temporaries of one kernel
-
-
-def concrete(x) -> np.ndarray | None:
-    """Return the values of ``x``, or None while it is traced and has none."""
-    try:
-        return np.asarray(x)
-    except jax.errors.TracerArrayConversionError:
-        return None
 
 
 def rows(x, name: str, *, replicas: bool = False, allow_constant: bool = True, min_rows: int = 2):

@@ -8,6 +8,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from jaxcop import _checks
+from jaxcop._numerics import concrete
 from jaxcop.metrics import _inputs
 
 MAX_MEDIAN_ROWS = 2000  # rows whose pairs enter the median: two million distances, below 1 % error in the bandwidth
@@ -102,7 +103,7 @@ def mmd(
     """
     real, synthetic, reference = _inputs.triple(real, synthetic, reference)
     if scale is not None:
-        if (value := _inputs.concrete(scale)) is not None:
+        if (value := concrete(scale)) is not None:
             _checks.positive(value, "scale")
         scale = jnp.asarray(scale, real.dtype)
     return _mmd(real, synthetic, reference, scale)
