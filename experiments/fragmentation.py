@@ -16,6 +16,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import jax
 import numpy as np
@@ -48,10 +49,11 @@ class Study:
     recipe_splits: int = 5
     recipe_seeds: int = 2
     epochs: int = 1000
-    batch_size: int = 64  # fewer where an inner training table has fewer rows
-    latent_dim: int = 6
+    # Not more than an inner training table has rows:
+    batch_size: int = 64
     latent_components: int = 60
     mixture_components: int = 50
+    latent_dim: int = 6
 
 
 RECIPES = {"real": 0.0, "copula": np.inf, "mixed 1:1": 1.0, "mixed 1:2": 2.0, "mixed 1:4": 4.0, "mixed 1:8": 8.0}
@@ -114,10 +116,12 @@ class Screen:
     def __init__(self, console: Console):
         self.console = console
         columns = (TextColumn("{task.description:<52}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-        self.progress = Progress(*columns, console=console)
+        self.progress = Progress(*columns, console=console, disable=not console.is_terminal)
 
     def phase(self, name: str, total: int) -> Callable[[int, int], object]:
-        """Start a phase; what it returns is called with (done, total)."""
+        """Start a phase; what it returns is called with (done, total). A log file gets one line when it starts."""
+        if self.progress.disable:
+            self.console.print(f"{name} ({total})", highlight=False)
         task = self.progress.add_task(name, total=total)
         return lambda done, total: self.progress.update(task, completed=done, total=total)
 
@@ -132,16 +136,35 @@ def inner_folds(pool, table, splits: Sequence[Split], protocol: str, stratify: s
     return folds
 
 
-def run_protocol(config: Study, protocol: str, pool, table: np.ndarray, splits: Sequence[Split], screen: Screen):
-    """Tune, fit, sample and score every generator on every split of one protocol."""
+class Plan(NamedTuple):
+    """One protocol ready to run: everything that can be checked before training has been."""
+
+    config: Study
+    protocol: str
+    splits: list[Split]
+    trains: list[np.ndarray]
+    tests: list[np.ndarray]
+    folds: list[tuple[np.ndarray, np.ndarray]]
+    generators: dict[str, study.Generator]
+
+
+def plan(config: Study, protocol: str, pool, table: np.ndarray, splits: list[Split]) -> Plan:
+    """Cut the inner folds, fit the sizes of batches and mixtures to the smallest of them, and check every table."""
     trains, tests = [table[split.train] for split in splits], [table[split.test] for split in splits]
     folds = inner_folds(pool, table, splits, protocol, config.stratify)
     smallest = min(len(train) for train, _ in folds)
-    config = dataclasses.replace(config, batch_size=min(config.batch_size, smallest))
+    sizes = ("batch_size", "latent_components", "mixture_components")
+    config = dataclasses.replace(config, **{name: min(getattr(config, name), smallest) for name in sizes})
     generators = make_generators(config)
     for generator, train in itertools.product(generators.values(), (*trains, *(fold[0] for fold in folds))):
         generator.synthesizer.check(train, generator.synthesizer.hyper)
-    result, length = study.Result(protocol, list(splits)), study.padded_length(trains)
+    return Plan(config, protocol, splits, trains, tests, folds, generators)
+
+
+def run_protocol(planned: Plan, screen: Screen) -> study.Result:
+    """Tune, fit, sample and score every generator on every split of one protocol."""
+    config, protocol, splits, trains, tests, folds, generators = planned
+    result, length = study.Result(protocol, splits), study.padded_length(trains)
 
     for name, generator in generators.items():
         hypers = [generator.synthesizer.hyper] * len(splits)
@@ -274,20 +297,24 @@ def main(arguments: Sequence[str] | None = None) -> int:
         pool = blasts.load_pool()
         table, _ = numeric_table(pool, COLUMNS, target=blasts.TARGET)
         splits = {name: load_or_make_splits(config, name, pool, options.split_file) for name in config.protocols}
+        plans = [plan(config, name, pool, table, group) for name, group in splits.items()]
     except (ValueError, OSError) as error:
         console.print(f"[bold red]error[/] {error}", highlight=False)
         return 2
     console.print(f"262 rows, {len(COLUMNS)} columns, {pool['blast_id'].nunique()} distinct blasts; {jax.devices()}")
-    screen = Screen(console)
-    results = []
-    with screen.progress:
-        for protocol, protocol_splits in splits.items():
-            results.append(run_protocol(config, protocol, pool, table, protocol_splits, screen))
-        eight = study.copula_table(numeric_table(pool, blasts.EIGHT)[0], FAMILIES)
-    every_split = [split for group in splits.values() for split in group]
     options.out.mkdir(parents=True, exist_ok=True)
+    every_split = [split for group in splits.values() for split in group]
     save_splits(options.out / outputs.SPLITS, every_split, pool["uid"].tolist(), overwrite=options.overwrite)
-    outputs.write(options.out, config, pool, table, COLUMNS, results, eight, time.perf_counter() - started, console)
+    screen, results = Screen(console), []
+    with screen.progress:
+        eight = study.copula_table(numeric_table(pool, blasts.EIGHT)[0], FAMILIES)
+        for planned in plans:
+            results.append(run_protocol(planned, screen))
+            # A later protocol that is stopped takes no finished one with it.
+            outputs.save(options.out, config, results, eight, time.perf_counter() - started)
+            # Every compiled program holds memory maps, of which Linux grants a process 65,530 by default.
+            jax.clear_caches()
+    outputs.write(options.out, pool, table, COLUMNS, results, eight, time.perf_counter() - started, console)
     return 0
 
 

@@ -285,8 +285,8 @@ def _plain(value):
     return None if isinstance(value, float) and not np.isfinite(value) else value
 
 
-def write(out, config, pool, table, columns, results, eight, seconds: float, console: Console) -> None:
-    """Print the tables; write results.json, report.md and the figures."""
+def save(out, config, results, eight, seconds: float) -> None:
+    """Write results.json: every number so far."""
     document = {
         "format": FORMAT,
         "versions": {"python": platform.python_version(), **{name: version(name) for name in PACKAGES}},
@@ -310,6 +310,10 @@ def write(out, config, pool, table, columns, results, eight, seconds: float, con
         },
     }
     (out / "results.json").write_text(json.dumps(_plain(document), indent=1, allow_nan=False) + "\n")
+
+
+def write(out, pool, table, columns, results, eight, seconds: float, console: Console) -> None:
+    """Print the tables; write report.md and the figures."""
     tables = []
     for result in results:
         console.print(to_rich(main_table(result, SCREEN)))

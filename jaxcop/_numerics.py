@@ -78,6 +78,37 @@ def softplus_inverse(y: Array) -> Array:
     return y + jnp.log(-jnp.expm1(-y))
 
 
+def log1mexp(a: Array) -> Array:
+    """``log(1 - exp(-a))`` for a > 0 (Maechler 2012)."""
+    small = a < _LOG_2
+    return jnp.where(small, jnp.log(-jnp.expm1(-jnp.where(small, a, 1))), jnp.log1p(-jnp.exp(-jnp.where(small, 1, a))))
+
+
+def log_one_minus_exp_ratio(a: Array) -> Array:
+    """``log((1 - exp(-a)) / a)`` for a >= 0, 0 at zero."""
+    small = a < 1
+    mild, large = jnp.where(small, a, 0), jnp.where(small, 1, a)
+    return jnp.where(small, jnp.log1p(-mild * expm1_remainder(-mild)), log1mexp(large) - jnp.log(large))
+
+
+def log1mexpexp(log_a: Array) -> Array:
+    """``log(1 - exp(-exp(log_a)))``, also where ``exp(log_a)`` underflows."""
+    small = log_a < 0
+    mild = jnp.where(small, log_a, 0)
+    return jnp.where(
+        small, mild + log_one_minus_exp_ratio(jnp.exp(mild)), log1mexp(jnp.exp(jnp.where(small, 0, log_a)))
+    )
+
+
+def log_softplus(x: Array) -> Array:
+    """``log(log(1 + exp(x)))`` without underflow."""
+    small = x < -1
+    mild = jnp.where(small, x, -1)
+    return jnp.where(
+        small, mild + jnp.log(log1p_ratio(jnp.exp(mild))), jnp.log(jax.nn.softplus(jnp.where(small, 0, x)))
+    )
+
+
 def log1p_square(x: Array) -> Array:
     """``log(1 + x**2)`` without overflow."""
     big = jnp.abs(x) > 1

@@ -6,10 +6,20 @@ from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
-from jaxcop.copulas import clayton, gaussian, independence, student_t
+from jaxcop.copulas import clayton, frank, gaussian, gumbel, independence, joe, student_t
 
 REFERENCE = json.loads((Path(__file__).parent / "reference" / "copulas.json").read_text())
-BUILT = {"independence": independence, "gaussian": gaussian, "student_t": student_t, "clayton": clayton}
+BUILT = {
+    "independence": independence,
+    "gaussian": gaussian,
+    "student_t": student_t,
+    "clayton": clayton,
+    "gumbel": gumbel,
+    "frank": frank,
+    "joe": joe,
+}
+# By one positive number, theta, in any dimension.
+ARCHIMEDEAN = ("clayton", "gumbel", "frank", "joe")
 
 _THREE = [[1.0, 0.5, 0.3], [0.5, 1.0, 0.4], [0.3, 0.4, 1.0]]
 _TWO = [[1.0, -0.6], [-0.6, 1.0]]
@@ -39,6 +49,12 @@ CASES = (
     Case("clayton d=2 theta=0.01", "clayton", 2, (0.01,)),
     Case("clayton d=3 theta=2", "clayton", 3, (2.0,)),
     Case("clayton d=5 theta=12", "clayton", 5, (12.0,)),
+    Case("gumbel d=3 theta=2", "gumbel", 3, (2.0,)),
+    Case("gumbel d=2 theta=1.1", "gumbel", 2, (1.1,)),
+    Case("frank d=3 theta=5", "frank", 3, (5.0,)),
+    Case("frank d=2 theta=-3", "frank", 2, (-3.0,)),
+    Case("joe d=3 theta=2", "joe", 3, (2.0,)),
+    Case("joe d=2 theta=6", "joe", 2, (6.0,)),
 )
 # Left out of the table, as it takes long to compile and shares its two-dimensional branch with the Gaussian.
 STUDENT_T_TWO = Case("t d=2 df=2.5", "student_t", 2, (_TWO, 2.5))
@@ -54,7 +70,8 @@ def from_reference(case: dict, dtype="float64"):
     """(module, Params) of one reference case."""
     numbers = case["params"]
     if "theta" in numbers:
-        return clayton, clayton.Params(jnp.asarray(numbers["theta"], dtype))
+        module = BUILT[case["family"]]
+        return module, module.Params(jnp.asarray(numbers["theta"], dtype))
     matrix = numbers["R"] if "R" in numbers else [[1.0, numbers["rho"]], [numbers["rho"], 1.0]]
     matrix = jnp.asarray(matrix, dtype)
     if "nu" in numbers:

@@ -7,6 +7,7 @@ import pytest
 import scipy.stats
 from jaxcop import copulas
 from jaxcop.copulas import clayton, gaussian, student_t
+from jaxcop.correlation import kendall_tau
 
 from families import BUILT, CASES, REFERENCE, STUDENT_T_TWO, from_reference, points, reference, reference_slopes
 from tolerance import assert_close
@@ -210,7 +211,7 @@ def test_tail_dependence_reference():
 @each_case
 def test_constrain_inverts_unconstrain(case, dtype):
     module, params = case.module, case.params(dtype)
-    vector = module.unconstrain(params)
+    vector = module.unconstrain(params, case.dim)
     assert vector.shape == (module.num_params(case.dim),)
     back = module.constrain(vector, case.dim)
     for got, expected in zip(back, params, strict=True):
@@ -228,9 +229,9 @@ def test_samples_follow_the_copula(case):
         assert bool(((u > 0) & (u < 1)).all())
         w = np.array(case.module.rosenblatt(u, params))
         smallest += [scipy.stats.kstest(column, "uniform").pvalue for column in (*w.T, *np.array(u).T)]
-        taus.append(np.array(copulas.fitting.correlation.kendall_tau(u)))
+        taus.append(np.array(kendall_tau(u)))
         # coordinates of w are independent: sd of tau is 0.012
-        assert np.abs(np.array(copulas.fitting.correlation.kendall_tau(w)) - np.eye(case.dim)).max() < 5 * 0.0122
+        assert np.abs(np.array(kendall_tau(w)) - np.eye(case.dim)).max() < 5 * 0.0122
     assert min(smallest) > 0.001 / len(smallest)
     expected = np.broadcast_to(case.module.kendall_tau(params), (case.dim, case.dim))
     off = ~np.eye(case.dim, dtype=bool)
@@ -278,7 +279,7 @@ def test_contract_is_complete():
         (lambda: gaussian.sample(jax.random.key(0), gaussian.Params(np.eye(2)), (5, 3)), r"\(\.\.\., 2\)"),
         (lambda: gaussian.from_kendall_tau(np.array([[1, 2.0], [2.0, 1]])), r"\[-1, 1\]"),
         (lambda: student_t.logpdf(np.array([0.5, 0.5]), student_t.Params(np.eye(2), 0.0)), "df"),
-        (lambda: student_t.unconstrain(student_t.Params(np.eye(2), 1e6)), "df"),
+        (lambda: student_t.unconstrain(student_t.Params(np.eye(2), 1e6), 2), "df"),
     ],
 )
 def test_bad_input(call, message):

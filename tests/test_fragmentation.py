@@ -27,7 +27,7 @@ TABLE, _ = numeric_table(POOL, fragmentation.COLUMNS, target=blasts.TARGET)
 def run(table, seeds=(0, 1)):
     splits = blasts.make_splits(POOL, "blast", seeds)
     screen = fragmentation.Screen(Console(quiet=True))
-    return splits, fragmentation.run_protocol(CONFIG, "blast", POOL, table, splits, screen)
+    return splits, fragmentation.run_protocol(fragmentation.plan(CONFIG, "blast", POOL, table, splits), screen)
 
 
 @pytest.fixture(scope="module")
@@ -114,7 +114,7 @@ def test_recipes_train_on_copula_rows_and_mixtures(monkeypatch):
     monkeypatch.setattr(study, "fit", lambda g, t, *rest: (tables.append(t), original(g, t, *rest))[1])
     (split,) = blasts.make_splits(POOL, "blast", (0,))
     screen = fragmentation.Screen(Console(quiet=True))
-    result = fragmentation.run_protocol(config, "blast", POOL, TABLE, [split], screen)
+    result = fragmentation.run_protocol(fragmentation.plan(config, "blast", POOL, TABLE, [split]), screen)
     assert {r["recipe"] for r in result.records} == {"real", "copula", "mixed 1:2"}
     (copula,), (mixed,) = tables[-2], tables[-1]
     real = TABLE[split.train]

@@ -1,7 +1,8 @@
 """What a copula family is: a NamedTuple of pure functions, documented here once.
 
 A family is a module with the functions below, a NamedTuple ``Params`` and a value ``COPULA``. To add one, write its
-module, add a row to ``jaxcop.copulas._table.FAMILIES`` and a row to ``tests/families.py``.
+module, add a row to ``jaxcop.copulas._table.FAMILIES`` and a row to ``tests/families.py``. Combinators make further
+values of the same type; equal arguments give the same value, which ``jit`` takes as a static argument.
 
 Every function is pure and works under ``jit``, ``vmap`` and ``grad``; dtypes follow the input. Shapes and values are
 checked where they are concrete (ValueError), shapes alone while jax traces. Parameters are one set: for a batch of
@@ -32,10 +33,13 @@ class Copula(NamedTuple):
     rosenblatt(u, params): P(U_j <= u_j | u_1..u_{j-1}) for every j, ``[*b, d] -> [*b, d]``; u inside the cube.
     inverse_rosenblatt(w, params): the inverse in ``u``; maps independent uniforms to draws.
     cdf(u, params): distribution function ``[*b, d] -> [*b]``, or None where there is no closed form.
-    kendall_tau(params), from_kendall_tau(tau): a scalar (Archimedean) or ``[d, d]`` (elliptical), and back to params.
+    kendall_tau(params), from_kendall_tau(tau): a scalar (Archimedean) or ``[d, d]`` (elliptical), and back to params;
+        None where tau does not determine the parameters.
     tail_dependence(params): TailDependence.
     num_params(dim): number of free parameters.
-    constrain(vector, dim), unconstrain(params): bijection between params and R^num_params.
+    constrain(vector, dim), unconstrain(params, dim): bijection between params and R^num_params.
+    start(key, u, mask, shrinkage): estimate from the rows of ``u`` where ``mask`` is true, by inversion of Kendall's
+        tau where there is one: what ``itau`` returns and where maximum likelihood starts.
     """
 
     name: str
@@ -44,12 +48,13 @@ class Copula(NamedTuple):
     rosenblatt: Callable
     inverse_rosenblatt: Callable
     cdf: Callable | None
-    kendall_tau: Callable
-    from_kendall_tau: Callable
+    kendall_tau: Callable | None
+    from_kendall_tau: Callable | None
     tail_dependence: Callable
     num_params: Callable
     constrain: Callable
     unconstrain: Callable
+    start: Callable
 
 
 def check_points(u, *, dim: int | None = None, name: str = "u") -> Float[Array, "*b d"]:

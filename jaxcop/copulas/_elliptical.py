@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from jaxcop import correlation as _correlation
 from jaxcop._numerics import as_float, concrete
 
 
@@ -58,3 +59,13 @@ def correlation_of(tau: Float[Array, "d d"]) -> Float[Array, "d d"]:
     if values is not None and not (np.abs(values) <= 1).all():
         raise ValueError(f"tau: expected entries in [-1, 1], got {values}; estimate it with kendall_tau")
     return jnp.where(np.eye(tau.shape[0], dtype=bool), 1, jnp.sin(np.pi / 2 * tau))
+
+
+def start_correlation(u: Float[Array, "n d"], mask, shrinkage) -> Float[Array, "d d"]:
+    """sin(pi tau / 2), repaired and shrunk: tau of tied rows makes it indefinite more often than not in 8 columns."""
+    repaired = _correlation.nearest_correlation(correlation_of(_correlation.masked_kendall_tau(u, mask)))
+    if shrinkage is None:
+        shrunk = _correlation.shrink(repaired, num_obs=mask.sum())
+    else:
+        shrunk = _correlation.shrink(repaired, intensity=shrinkage)
+    return _correlation.raise_smallest_eigenvalue(shrunk, float(jnp.finfo(u.dtype).eps) ** 0.5)

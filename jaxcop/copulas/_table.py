@@ -1,8 +1,8 @@
 """The table of families: one row each."""
 
-from jaxcop.copulas import clayton, gaussian, independence, student_t
+from jaxcop.copulas import clayton, frank, gaussian, gumbel, independence, joe, student_t
 from jaxcop.copulas._contract import Copula
 
 FAMILIES: dict[str, Copula] = {
-    copula.name: copula for copula in (independence.COPULA, gaussian.COPULA, student_t.COPULA, clayton.COPULA)
+    module.COPULA.name: module.COPULA for module in (independence, gaussian, student_t, clayton, gumbel, frank, joe)
 }

@@ -7,12 +7,10 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Array, Bool, Float
 
 from jaxcop._numerics import (
     as_float,
-    concrete,
     expm1_remainder,
     log1p_ratio,
     log1p_remainder,
@@ -20,6 +18,7 @@ from jaxcop._numerics import (
     promote,
     softplus_inverse,
 )
+from jaxcop.copulas import _archimedean
 from jaxcop.copulas._contract import (
     Copula,
     TailDependence,
@@ -37,11 +36,8 @@ class Params(NamedTuple):
     theta: Float[Array, ""]
 
 
-def _check(params: Params) -> Params:
-    theta = concrete(params.theta)
-    if theta is not None and not (theta.shape == () and np.isfinite(theta) and theta >= 0):
-        raise ValueError(f"theta: expected one finite number >= 0, got {theta}; use vmap for several")
-    return params
+def _check(params: Params) -> Array:
+    return _archimedean.check_theta(params.theta, 0)
 
 
 def _power_sum_small(log_u, theta):
@@ -104,7 +100,7 @@ def logpdf(u: Float[Array, "*b d"], params: Params) -> Float[Array, "*b"]:
     >>> print(logpdf(jnp.array([0.3, 0.7]), Params(2.0)).round(4))
     -0.4632
     """
-    return _logpdf(*promote(check_points(u), _check(params).theta))
+    return _logpdf(*promote(check_points(u), _check(params)))
 
 
 @jax.jit
@@ -123,7 +119,7 @@ def cdf(u: Float[Array, "*b d"], params: Params) -> Float[Array, "*b"]:
     >>> print(round(float(cdf(jnp.array([0.5, 0.5]), Params(1.0))), 4))
     0.3333
     """
-    return jnp.exp(_log_cdf(*promote(check_inside(u), _check(params).theta)))
+    return jnp.exp(_log_cdf(*promote(check_inside(u), _check(params))))
 
 
 def _scaled_log1p(small, value, log_value, theta):
@@ -158,7 +154,7 @@ def rosenblatt(u: Float[Array, "*b d"], params: Params) -> Float[Array, "*b d"]:
     >>> print(rosenblatt(jnp.array([0.2, 0.6]), Params(0.5)).round(4))
     [0.2    0.6928]
     """
-    return _rosenblatt(*promote(check_inside(u), _check(params).theta))
+    return _rosenblatt(*promote(check_inside(u), _check(params)))
 
 
 @jax.jit
@@ -181,7 +177,7 @@ def inverse_rosenblatt(w: Float[Array, "*b d"], params: Params) -> Float[Array, 
     >>> print(inverse_rosenblatt(jnp.array([0.2, 0.692799]), Params(0.5)).round(4))
     [0.2 0.6]
     """
-    return _inverse_rosenblatt(*promote(check_inside(w, name="w"), _check(params).theta))
+    return _inverse_rosenblatt(*promote(check_inside(w, name="w"), _check(params)))
 
 
 def sample(key: Array, params: Params, shape: tuple[int, ...]) -> Float[Array, "*b d"]:
@@ -190,7 +186,7 @@ def sample(key: Array, params: Params, shape: tuple[int, ...]) -> Float[Array, "
     >>> print(sample(jax.random.key(0), Params(2.0), (5, 3)).shape)
     (5, 3)
     """
-    theta = as_float(_check(params).theta)
+    theta = _check(params)
     return _inverse_rosenblatt(open_unit(jax.random.uniform(key, check_shape(shape), theta.dtype)), theta)
 
 
@@ -200,7 +196,7 @@ def kendall_tau(params: Params) -> Float[Array, ""]:
     >>> print(kendall_tau(Params(2.0)))
     0.5
     """
-    theta = as_float(_check(params).theta)
+    theta = _check(params)
     return theta / (theta + 2)
 
 
@@ -220,7 +216,7 @@ def tail_dependence(params: Params) -> TailDependence:
     >>> print(tail_dependence(Params(1.0)).lower)
     0.5
     """
-    theta = as_float(_check(params).theta)
+    theta = _check(params)
     positive = jnp.where(theta > 0, theta, 1)
     return TailDependence(jnp.where(theta > 0, jnp.exp2(-1 / positive), 0), jnp.zeros_like(theta))
 
@@ -243,13 +239,18 @@ def constrain(vector: Float[Array, "1"], dim: int) -> Params:
     return Params(jax.nn.softplus(as_float(vector)[0]))
 
 
-def unconstrain(params: Params) -> Float[Array, "1"]:
+def unconstrain(params: Params, dim: int) -> Float[Array, "1"]:
     """Inverse of :func:`constrain`; theta = 0 is at minus infinity.
 
-    >>> print(unconstrain(Params(1.0)).round(4))
+    >>> print(unconstrain(Params(1.0), 3).round(4))
     [0.5413]
     """
-    return softplus_inverse(as_float(_check(params).theta))[None]
+    return softplus_inverse(_check(params))[None]
+
+
+def start(key, u: Float[Array, "n d"], mask: Bool[Array, "n"], shrinkage=None) -> Params:
+    """Inversion of the mean of Kendall's tau over the pairs."""
+    return from_kendall_tau(_archimedean.mean_tau(u, mask, 0))
 
 
 COPULA = Copula(
@@ -265,4 +266,5 @@ COPULA = Copula(
     num_params,
     constrain,
     unconstrain,
+    start,
 )

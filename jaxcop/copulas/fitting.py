@@ -1,6 +1,5 @@
 """Estimation of a copula family from data, and the choice between families."""
 
-from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -8,10 +7,10 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float
 
-from jaxcop import _checks, correlation
+from jaxcop import _checks
 from jaxcop._numerics import concrete
-from jaxcop.copulas import gaussian, student_t
-from jaxcop.copulas._contract import check_inside, check_points
+from jaxcop.copulas import student_t
+from jaxcop.copulas._contract import Copula, check_inside, check_points
 from jaxcop.copulas._optimise import minimise
 from jaxcop.copulas._table import FAMILIES
 
@@ -71,27 +70,17 @@ def pseudo_observations(x: Float[Array, "n d"]) -> Float[Array, "n d"]:
     return (jax.scipy.stats.rankdata(x, axis=0) / (x.shape[0] + 1)).astype(x.dtype)
 
 
-def _start_correlation(tau, num_obs: int, shrinkage):
-    """sin(pi tau / 2), repaired and shrunk: tau of tied rows makes it indefinite more often than not in 8 columns."""
-    repaired = correlation.nearest_correlation(jnp.where(jnp.eye(len(tau)) > 0, 1, jnp.sin(jnp.pi / 2 * tau)))
-    if shrinkage is None:
-        shrunk = correlation.shrink(repaired, num_obs=num_obs)
-    else:
-        shrunk = correlation.shrink(repaired, intensity=shrinkage)
-    return correlation.raise_smallest_eigenvalue(shrunk, float(jnp.finfo(tau.dtype).eps) ** 0.5)
+def family_of(family: str | Copula) -> Copula:
+    """The copula of that name in ``FAMILIES``, or the copula itself."""
+    return family if isinstance(family, Copula) else FAMILIES[_checks.one_of(family, FAMILIES, "family")]
 
 
-def _start(u, mask, name, shrinkage, least_tau):
-    """Inversion of Kendall's tau; df of the t copula, which tau says nothing about, is put at 8."""
-    copula, dim = FAMILIES[name], u.shape[1]
-    if copula.num_params(dim) == 0:
-        return copula.constrain(jnp.zeros(0, u.dtype), dim)
-    tau = correlation.masked_kendall_tau(u, mask)
-    if name in ("gaussian", "student_t"):
-        matrix = _start_correlation(tau, mask.sum(), shrinkage)
-        return gaussian.Params(matrix) if name == "gaussian" else student_t.Params(matrix, jnp.asarray(8, u.dtype))
-    mean = jnp.mean(tau[jnp.tril_indices(dim, -1)])
-    return copula.from_kendall_tau(jnp.clip(mean, least_tau, 1 - jnp.finfo(u.dtype).eps))
+def check_rows(u) -> Array:
+    """``u`` as a float array of shape ``[n, d]`` with n >= 3 rows of finite numbers, or say what is wrong."""
+    u = check_points(u if concrete(u) is None else _checks.table(u, "u", min_rows=3))
+    if u.ndim != 2 or u.shape[0] < 3:
+        raise ValueError(f"u: expected shape (n, d) with n >= 3, got {u.shape}; use vmap for a batch of tables")
+    return u
 
 
 def _fit_df(loss, df_grid, dtype):
@@ -106,46 +95,49 @@ def _fit_df(loss, df_grid, dtype):
 def fit_masked(
     u: Float[Array, "n d"],
     mask: Bool[Array, " n"],
-    name: str,
+    copula: Copula,
     method: str = "ml",
     shrinkage: float | None = None,
     df_grid: tuple[float, ...] | None = None,
+    key: Array | None = None,
 ) -> Fit:
     """:func:`fit` without checks, for compiled code: rows where ``mask`` is false do not count.
 
     Such rows must still lie inside the open cube, so that their density and its gradient are finite.
     """
-    copula, dim = FAMILIES[name], u.shape[1]
+    dim = u.shape[1]
     num_obs = mask.sum()
 
     def loss(params):
         return -jnp.sum(jnp.where(mask, copula.logpdf(u, params), 0)) / num_obs
 
-    # At independence the unconstrained parameter is minus infinity, and flat: maximum likelihood starts away from it.
-    params, converged = _start(u, mask, name, shrinkage, 0.05 if method == "ml" else 0.0), jnp.asarray(True)
-    if method == "itau" and name == "student_t":
+    params, converged = copula.start(key, u, mask, shrinkage), jnp.asarray(True)
+    if method == "itau" and isinstance(params, student_t.Params):
         df, converged = _fit_df(lambda df: loss(params._replace(df=df)), df_grid, u.dtype)
         params = params._replace(df=df)
     if method == "itau" or copula.num_params(dim) == 0:
         value = loss(params)
     else:
-        best = minimise(lambda vector: loss(copula.constrain(vector, dim)), copula.unconstrain(params))
+        vector = copula.unconstrain(params, dim)
+        # Independence lies at minus infinity for some families, where the likelihood is flat: start away from it.
+        best = minimise(lambda v: loss(copula.constrain(v, dim)), jnp.where(vector < -8, -3, vector))
         params, value, converged = copula.constrain(best.x, dim), best.value, best.converged
     return Fit(params, -value * num_obs, copula.num_params(dim), num_obs, converged & jnp.isfinite(value))
 
 
-_fit = partial(jax.jit, static_argnames=("name", "method", "df_grid"))(fit_masked)
+_fit = jax.jit(fit_masked, static_argnames=("copula", "method", "df_grid"))
 
 
 def fit(
     u: Float[Array, "n d"],
-    family: str,
+    family: str | Copula,
     *,
     method: str = "ml",
     shrinkage: float | None = None,
     df_grid: tuple[float, ...] | None = None,
+    key: Array | None = None,
 ) -> Fit:
-    """Fit one family of ``FAMILIES`` to the rows of ``u``.
+    """Fit one family, by its name in ``FAMILIES`` or as a ``Copula``, to the rows of ``u``.
 
     Methods, by the names R users know:
 
@@ -156,7 +148,8 @@ def fit(
       the likelihood, over all reals of ``student_t.DF_BOUNDS`` or over ``df_grid``.
 
     ``shrinkage`` in [0, 1] fixes the intensity of the tau-based matrix, else ``correlation.shrinkage_intensity``
-    estimates it; maximum likelihood starts from that matrix and is not shrunk. Each family and shape compiles once.
+    estimates it; maximum likelihood starts from that matrix and is not shrunk. ``key`` is needed by families whose
+    starting point is random (the Gaussian-mixture copula). Each family and shape compiles once.
     Works under ``vmap``, where only shapes are checked; then look at ``converged``.
 
     Raises ValueError for fewer than 3 rows, fewer than 2 columns, values outside (0, 1), constant columns, an unknown
@@ -167,11 +160,11 @@ def fit(
     >>> bool(fitted.converged), bool(abs(fitted.params.theta - 2.0) < 0.4), fitted.num_params
     (True, True, 1)
     """
-    _checks.one_of(family, FAMILIES, "family")
+    copula = family_of(family)
     _checks.one_of(method, _METHODS, "method")
-    u = check_points(u if concrete(u) is None else _checks.table(u, "u", min_rows=3))
-    if u.ndim != 2 or u.shape[0] < 3:
-        raise ValueError(f"u: expected shape (n, d) with n >= 3, got {u.shape}; use vmap for a batch of tables")
+    if method == "itau" and copula.kendall_tau is not None and copula.from_kendall_tau is None:
+        raise ValueError(f"method: expected 'ml' or 'mpl' for {copula.name}, whose tau does not give its parameters")
+    u = check_rows(u)
     if df_grid is not None and not (len(df_grid) and all(np.isfinite(df) and df > 0 for df in df_grid)):
         raise ValueError(f"df_grid: expected positive numbers, got {df_grid}; for example (3, 4, 6, 8, 12, 20)")
     if shrinkage is not None and concrete(shrinkage) is not None and not 0 <= shrinkage <= 1:
@@ -179,8 +172,8 @@ def fit(
     u = pseudo_observations(u) if method == "mpl" else _known_margins(u, method)
     core_method = "ml" if method == "mpl" else method
     grid = None if df_grid is None else tuple(float(df) for df in df_grid)
-    fitted = _fit(u, jnp.ones(u.shape[0], bool), family, core_method, shrinkage, grid)
-    return fitted._replace(num_params=FAMILIES[family].num_params(u.shape[1]), num_obs=u.shape[0])
+    fitted = _fit(u, jnp.ones(u.shape[0], bool), copula, core_method, shrinkage, grid, key)
+    return fitted._replace(num_params=copula.num_params(u.shape[1]), num_obs=u.shape[0])
 
 
 def _known_margins(u, method):
@@ -194,10 +187,11 @@ def _known_margins(u, method):
 
 def select(
     u: Float[Array, "n d"],
-    families: tuple[str, ...] = tuple(FAMILIES),
+    families: tuple[str | Copula, ...] = tuple(FAMILIES),
     *,
     criterion: str = "aic",
     method: str = "ml",
+    key: Array | None = None,
 ) -> Selection:
     """Fit several families and sort them by AIC or BIC; independence is always among them.
 
@@ -209,11 +203,13 @@ def select(
     'clayton'
     """
     _checks.one_of(criterion, _CRITERIA, "criterion")
-    names = dict.fromkeys(("independence", *families))
+    copulas = dict.fromkeys(family_of(family) for family in ("independence", *families))
     rows = []
-    for name in names:
-        fitted = fit(u, name, method=method)
+    for copula in copulas:
+        fitted = fit(u, copula, method=method, key=key)
         score = float((fitted.aic if criterion == "aic" else fitted.bic) / fitted.num_obs)
-        rows.append(Row(name, fitted, score if np.isfinite(score) else np.inf, float(fitted.loglik / fitted.num_obs)))
+        rows.append(
+            Row(copula.name, fitted, score if np.isfinite(score) else np.inf, float(fitted.loglik / fitted.num_obs))
+        )
     rows.sort(key=lambda row: row.criterion_per_row)
     return Selection(tuple(rows), rows[0].family, criterion)

@@ -5,12 +5,12 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 from jax.scipy.special import ndtr, ndtri
-from jaxtyping import Array, Float
+from jaxtyping import Array, Bool, Float
 
 from jaxcop import correlation as _correlation
 from jaxcop._numerics import as_float, open_unit, promote
 from jaxcop.copulas._contract import Copula, TailDependence, check_inside, check_points, check_shape, split_cube
-from jaxcop.copulas._elliptical import colour, correlation_of, quadratic, tau_of, whiten
+from jaxcop.copulas._elliptical import colour, correlation_of, quadratic, start_correlation, tau_of, whiten
 
 
 class Params(NamedTuple):
@@ -140,13 +140,18 @@ def constrain(vector: Float[Array, "k"], dim: int) -> Params:
     return Params(_correlation.from_vector(as_float(vector), dim))
 
 
-def unconstrain(params: Params) -> Float[Array, "k"]:
+def unconstrain(params: Params, dim: int) -> Float[Array, "k"]:
     """Inverse of :func:`constrain`.
 
-    >>> print(unconstrain(Params(jnp.eye(3))))
+    >>> print(unconstrain(Params(jnp.eye(3)), 3))
     [0. 0. 0.]
     """
     return _correlation.to_vector(params.correlation)
+
+
+def start(key, u: Float[Array, "n d"], mask: Bool[Array, "n"], shrinkage=None) -> Params:
+    """Inversion of Kendall's tau, repaired and shrunk (``copulas.fit``)."""
+    return Params(start_correlation(u, mask, shrinkage))
 
 
 COPULA = Copula(
@@ -162,4 +167,5 @@ COPULA = Copula(
     num_params,
     constrain,
     unconstrain,
+    start,
 )

@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Array, Bool, Float
 
 from jaxcop._numerics import open_unit
 from jaxcop.copulas._contract import Copula, TailDependence, check_inside, check_points, check_shape, split_cube
@@ -105,13 +105,18 @@ def constrain(vector: Float[Array, "0"], dim: int) -> Params:
     return Params()
 
 
-def unconstrain(params: Params) -> Float[Array, "0"]:
+def unconstrain(params: Params, dim: int) -> Float[Array, "0"]:
     """An empty vector.
 
-    >>> print(unconstrain(Params()).shape)
+    >>> print(unconstrain(Params(), 3).shape)
     (0,)
     """
     return jnp.zeros(0)
+
+
+def start(key, u: Float[Array, "n d"], mask: Bool[Array, "n"], shrinkage=None) -> Params:
+    """The parameters, which do not depend on the rows."""
+    return Params()
 
 
 COPULA = Copula(
@@ -127,4 +132,5 @@ COPULA = Copula(
     num_params,
     constrain,
     unconstrain,
+    start,
 )

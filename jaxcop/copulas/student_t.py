@@ -5,7 +5,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Array, Bool, Float
 
 from jaxcop import correlation as _correlation
 from jaxcop._numerics import (
@@ -19,7 +19,7 @@ from jaxcop._numerics import (
     student_t_quantile,
 )
 from jaxcop.copulas._contract import Copula, TailDependence, check_inside, check_points, check_shape, split_cube
-from jaxcop.copulas._elliptical import colour, correlation_of, quadratic, tau_of, whiten
+from jaxcop.copulas._elliptical import colour, correlation_of, quadratic, start_correlation, tau_of, whiten
 
 # Where df has unconstrained coordinates: outside, no likelihood on real data tells one value from the next.
 DF_BOUNDS = (0.5, 1e4)
@@ -220,14 +220,19 @@ def constrain(vector: Float[Array, "k"], dim: int) -> Params:
     return Params(_correlation.from_vector(vector[:-1], dim), df_from_real(vector[-1]))
 
 
-def unconstrain(params: Params) -> Float[Array, "k"]:
+def unconstrain(params: Params, dim: int) -> Float[Array, "k"]:
     """Inverse of :func:`constrain`; ValueError for df outside ``DF_BOUNDS``.
 
-    >>> print(unconstrain(Params(jnp.eye(2), 30.0)).round(2))
+    >>> print(unconstrain(Params(jnp.eye(2), 30.0), 2).round(2))
     [ 0.   -0.35]
     """
     correlation, df = _check(params)
     return jnp.append(_correlation.to_vector(correlation), df_to_real(df))
+
+
+def start(key, u: Float[Array, "n d"], mask: Bool[Array, "n"], shrinkage=None) -> Params:
+    """Inversion of Kendall's tau, repaired and shrunk; df, of which tau says nothing, is put at 8."""
+    return Params(start_correlation(u, mask, shrinkage), jnp.asarray(8, u.dtype))
 
 
 COPULA = Copula(
@@ -243,4 +248,5 @@ COPULA = Copula(
     num_params,
     constrain,
     unconstrain,
+    start,
 )

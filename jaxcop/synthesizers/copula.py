@@ -8,7 +8,7 @@ from jax.scipy.special import logsumexp, ndtr
 from jaxtyping import Array, Float
 
 from jaxcop import _checks, margins, mixture
-from jaxcop.copulas import FAMILIES, fitting
+from jaxcop.copulas import Copula, fitting
 from jaxcop.synthesizers._contract import Synthesizer
 
 
@@ -20,12 +20,12 @@ class FittedCopula(NamedTuple):
 
 
 @cache
-def copula(family: str, *, method: str = "ml", margin: str = "empirical") -> Synthesizer:
-    """One family of ``copulas.FAMILIES`` on the ``margin`` of ``margins.MARGINS``.
+def copula(family: str | Copula, *, method: str = "ml", margin: str = "empirical") -> Synthesizer:
+    """One copula, by its name in ``copulas.FAMILIES`` or as a ``Copula``, on the ``margin`` of ``margins.MARGINS``.
 
     ``method`` is that of ``copulas.fit``: with empirical margins ``"ml"`` is maximum pseudo-likelihood.
     """
-    _checks.one_of(family, FAMILIES, "family")
+    model = fitting.family_of(family)
     _checks.one_of(method, ("itau", "ml"), "method")
     _checks.one_of(margin, margins.MARGINS, "margin")
     to_uniform, from_uniform = margins.MARGINS[margin]
@@ -37,10 +37,10 @@ def copula(family: str, *, method: str = "ml", margin: str = "empirical") -> Syn
         fitted = margins.fit(x, mask)
         # Rows that do not count sit in the centre of the cube, where every density and its gradient are finite.
         u = jnp.where(mask[:, None], to_uniform(x, fitted), 0.5)
-        return FittedCopula(fitting.fit_masked(u, mask, family, method), fitted)
+        return FittedCopula(fitting.fit_masked(u, mask, model, method, key=key), fitted)
 
     def sample(key, fitted: FittedCopula, n: int):
-        u = FAMILIES[family].sample(key, fitted.copula.params, (n, fitted.margins.sorted.shape[-1]))
+        u = model.sample(key, fitted.copula.params, (n, fitted.margins.sorted.shape[-1]))
         return from_uniform(u, fitted.margins)
 
     return Synthesizer(fit, sample, (), check)

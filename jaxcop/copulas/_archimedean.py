@@ -1,0 +1,172 @@
+"""What the one-parameter Archimedean families share: C(u) = psi(sum phi(u_i)), phi the inverse of the generator psi.
+
+Notation of Hofert, Maechler and McNeil (2012): t = sum phi(u_i), D_m(t) = log((-1)**m psi^(m)(t)). The conditional
+distribution of u_j given the coordinates before it is exp(D_{j-1}(t_j) - D_{j-1}(t_{j-1})), t_j the sum of the first j.
+"""
+
+import math
+from collections.abc import Callable
+from functools import cache
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from jaxcop import correlation
+from jaxcop._numerics import as_float, concrete, open_unit
+
+# Stands for the log of zero where logs are added: finite, so that no derivative is 0 * infinity.
+LOG_ZERO = -1e30
+
+
+def check_theta(theta, low: float) -> Array:
+    """``theta`` as a float scalar, or say why it is outside [low, infinity)."""
+    values = concrete(theta)
+    if values is not None and not (values.shape == () and np.isfinite(values) and values >= low):
+        bound = "" if low == -np.inf else f" >= {low:g}"
+        raise ValueError(f"theta: expected one finite number{bound}, got {values}; use vmap for several")
+    return as_float(theta)
+
+
+def mean_tau(u: Float[Array, "n d"], mask, low: float) -> Float[Array, ""]:
+    """Mean of Kendall's tau over the pairs of columns, moved into [low, 1)."""
+    tau = correlation.masked_kendall_tau(u, mask)
+    least = np.float64(low) + (low == -1) * 1e-6
+    return jnp.clip(jnp.mean(tau[jnp.tril_indices(u.shape[1], -1)]), float(least), 1 - jnp.finfo(u.dtype).eps)
+
+
+@cache
+def log_stirling(dim: int) -> np.ndarray:
+    """log S2(m, k+1) for m = 1..dim-1 (rows) and k = 0..dim-2: Stirling numbers of the second kind, exact integers.
+
+    ``LOG_ZERO`` where they are zero. Only the last row is needed for a density in dim - 1 dimensions.
+    """
+    table = np.full((dim - 1, dim - 1), LOG_ZERO)
+    row = [1]
+    for m in range(1, dim):
+        table[m - 1, :m] = [math.log(s) for s in row]
+        row = [(k + 1) * s + (row[k - 1] if k else 0) for k, s in enumerate([*row, 0])]
+    return table
+
+
+def log_polynomial(log_coefficients: Array, log_x: Array) -> Array:
+    """log sum_k exp(c_k) x**k, k = 0.. along the last axis of the coefficients, for positive terms."""
+    k = np.arange(log_coefficients.shape[-1])
+    if k.size == 1:
+        return jnp.broadcast_to(log_coefficients[..., 0], log_x.shape)
+    return jax.scipy.special.logsumexp(log_coefficients + jnp.asarray(k, log_x.dtype) * log_x[..., None], -1)
+
+
+def log1p_product(factor: Array, log_other: Array) -> Array:
+    """log(1 + factor * exp(log_other)) for factor >= 0, exact and differentiable at factor = 0 and without overflow."""
+    cap = float(np.log(np.finfo(log_other.dtype).max)) / 2
+    product = factor * jnp.exp(jnp.minimum(log_other, cap))
+    small = product < 1
+    log_product = jnp.log(jnp.where(small, 1, factor)) + log_other
+    return jnp.where(
+        small,
+        jnp.log1p(jnp.where(small, product, 0)),
+        log_product + jnp.log1p(jnp.exp(-jnp.where(small, 0, log_product))),
+    )
+
+
+def implicit_inverse(forward: Callable, solve: Callable) -> Callable:
+    """``solve(w, *parameters)`` as the inverse of ``forward(u, *parameters)`` in ``u``, with its exact derivatives.
+
+    du = J**-1 (dw - forward_parameters dparameters); J = d forward / d u is lower triangular.
+    """
+    inverse = jax.custom_jvp(jax.jit(solve))
+
+    @inverse.defjvp
+    def _(primals, tangents):
+        w, *parameters = primals
+        dw, *changes = tangents
+        u = inverse(w, *parameters)
+        jacobian = jax.vmap(jax.jacfwd(forward), (0, *[None] * len(parameters)))
+        slope = jacobian(u.reshape(-1, u.shape[-1]), *parameters).reshape(*u.shape, u.shape[-1])
+        _, moved = jax.jvp(lambda *p: forward(u, *p), tuple(parameters), tuple(changes))
+        right = (dw - moved)[..., None]
+        return u, jax.scipy.linalg.solve_triangular(slope, right, lower=True)[..., 0]
+
+    return inverse
+
+
+def solve_increasing(function: Callable, start: Array, *, max_steps: int = 60) -> Array:
+    """Elementwise root of an increasing function near ``start``: Newton steps, kept in a bracket that bisection shrinks.
+
+    ``function`` maps an array to an array of the same shape, elementwise. Stops when no element moves by more than
+    rounding. Not differentiated: see :func:`implicit_inverse`.
+    """
+    eps = jnp.finfo(start.dtype).eps
+
+    def step(state):
+        x, low, high, done, count = state
+        value, slope = jax.jvp(function, (x,), (jnp.ones_like(x),))
+        low = jnp.where(value <= 0, x, low)
+        high = jnp.where(value >= 0, x, high)
+        newton = x - value / slope
+        # Before both ends are known, steps double away from the start at most.
+        known = jnp.isfinite(high - low)
+        middle = jnp.where(known, low + (high - low) / 2, x - jnp.sign(value) * (1 + jnp.abs(x)))
+        inside = (newton > low) & (newton < high) & (jnp.abs(newton - x) <= 2 + 2 * jnp.abs(x))
+        new = jnp.where(done | (value == 0), x, jnp.where(inside, newton, middle))
+        settled = jnp.abs(new - x) <= 2 * eps * jnp.maximum(jnp.abs(x), eps**0.5)
+        return new, low, high, done | settled | ~jnp.isfinite(value), count + 1
+
+    ends = jnp.full_like(start, jnp.inf)
+    state = (start, -ends, ends, jnp.zeros(start.shape, bool), 0)
+    return jax.lax.while_loop(lambda s: ~jnp.all(s[3]) & (s[4] < max_steps), step, state)[0]
+
+
+def rosenblatt_pair(log_generator: Callable, generate: Callable, conditional: Callable, coefficients: Callable):
+    """The compiled Rosenblatt transform of a family and its inverse, functions of (points, theta).
+
+    ``log_generator(u, theta)`` = log phi(u); ``generate(log_t, theta)`` = psi(t); ``coefficients(theta, dim)`` has a row
+    for every m = 1..dim-1; ``conditional(log_gain, log_before, theta, m, row)`` = -log P(U_j <= u_j | m = j-1 before)
+    from log phi(u_j) and log t_{j-1}.
+    """
+
+    @jax.jit
+    def rosenblatt(u, theta):
+        dim = u.shape[-1]
+        gains = log_generator(u, theta)
+        before = jax.lax.cumlogsumexp(gains, axis=u.ndim - 1)[..., :-1]
+        m = jnp.arange(1, dim, dtype=u.dtype)
+        rest = conditional(gains[..., 1:], before, theta, m, coefficients(theta, dim))
+        return jnp.concatenate([u[..., :1], jnp.exp(-rest)], -1)
+
+    def solve(w, theta):
+        columns = jnp.moveaxis(w, -1, 0)
+        m = jnp.arange(1, w.shape[-1], dtype=w.dtype)
+
+        def step(log_before, inputs):
+            target, m, row = inputs
+            goal = jnp.log(-jnp.log(target))
+
+            def excess(z):
+                rest = conditional(log_before + z, log_before, theta, m, row)
+                return jnp.log(jnp.maximum(rest, jnp.finfo(z.dtype).tiny)) - goal
+
+            # In z = log(phi(u_j) / t_{j-1}) the function is nearly straight at both ends.
+            log_gain = log_before + solve_increasing(excess, goal)
+            return jnp.logaddexp(log_before, log_gain), log_gain
+
+        first = log_generator(columns[0], theta)
+        _, gains = jax.lax.scan(step, first, (columns[1:], m, coefficients(theta, w.shape[-1])))
+        rest = open_unit(generate(gains, theta))
+        return jnp.moveaxis(jnp.concatenate([columns[:1], rest]), 0, -1)
+
+    return rosenblatt, implicit_inverse(rosenblatt, solve)
+
+
+def invert_tau(tau_of: Callable, tau: Array, start: Array) -> Array:
+    """theta with ``tau_of(theta)`` = tau, elementwise, by Newton's method from ``start``; differentiable in tau."""
+    theta = jax.lax.stop_gradient(solve_increasing(lambda theta: tau_of(theta) - tau, start))
+    value, slope = jax.jvp(tau_of, (theta,), (jnp.ones_like(theta),))
+    return theta - (value - tau) / slope
+
+
+def uniforms(key, shape, dtype) -> Array:
+    """Independent uniforms, strictly inside (0, 1)."""
+    return open_unit(jax.random.uniform(key, shape, dtype))

@@ -1,0 +1,329 @@
+"""The Frank copula: no tail dependence; any real theta in two dimensions, theta >= 0 above, exact at independence."""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import scipy.special
+from jaxtyping import Array, Bool, Float
+
+from jaxcop._numerics import (
+    as_float,
+    log1mexp,
+    log1mexpexp,
+    log1p_ratio,
+    log_one_minus_exp_ratio,
+    log_softplus,
+    open_unit,
+    promote,
+    softplus_inverse,
+)
+from jaxcop.copulas import _archimedean
+from jaxcop.copulas._archimedean import uniforms
+from jaxcop.copulas._contract import (
+    Copula,
+    TailDependence,
+    check_inside,
+    check_points,
+    check_shape,
+    check_tau,
+    split_cube,
+)
+
+# Stands for theta = 0: the copula there differs from independence by less than this, and logs of theta stay finite.
+_LEAST = 1e-25
+
+
+class Params(NamedTuple):
+    """theta, any real number for d = 2 and at least 0 for more; 0 is independence."""
+
+    theta: Float[Array, ""]
+
+
+def _check(params: Params, dim: int = 2) -> Array:
+    return _archimedean.check_theta(params.theta, -np.inf if dim == 2 else 0)
+
+
+def _magnitude(theta):
+    """abs(theta), at least ``_LEAST``, with the derivative of theta itself at zero."""
+    size = jnp.where(theta < 0, -theta, theta)
+    return size + jax.lax.stop_gradient(jnp.maximum(size, _LEAST) - size)
+
+
+def _reflect(u, theta):
+    """A negative theta is the positive one at 1 - u_2."""
+    last = jnp.arange(u.shape[-1]) == 1
+    return jnp.where(last & (theta < 0), 1 - u, u)
+
+
+def _log_generator(u, theta):
+    """log phi(u), phi(u) = log[(1 - exp(-theta)) / (1 - exp(-theta u))], as log(1 + r) of the excess r of the ratio."""
+    log_ratio = log_one_minus_exp_ratio(theta * (1 - u)) - log_one_minus_exp_ratio(theta * u)
+    return log_softplus(jnp.log1p(-u) - jnp.log(u) + log_ratio - theta * u)
+
+
+def _log_odds(log_t, theta):
+    """log(1 - h) and log(h / (1 - h)) at h = (1 - exp(-theta)) exp(-t)."""
+    log_g = jnp.logaddexp(log_softplus(-theta - log1mexp(theta)), log_t)
+    log_rest = log1mexpexp(log_g)
+    return log_rest, -jnp.exp(log_g) - log_rest
+
+
+def _log_coefficients(dim, degrees):
+    """log [k! S2(m, k+1)] for k = 1..dim-1, by rows m of ``degrees``."""
+    return _archimedean.log_stirling(dim + 1)[degrees, 1:dim] + scipy.special.gammaln(np.arange(1, dim) + 1.0)
+
+
+def _log_series(log_y, log_coefficients):
+    """log [1 + sum_{k>=1} c_k y**k]."""
+    return jax.nn.softplus(_archimedean.log_polynomial(jnp.asarray(log_coefficients, log_y.dtype), log_y) + log_y)
+
+
+@jax.jit
+def _logpdf(u, theta):
+    inside, safe = split_cube(u)
+    dim = u.shape[-1]
+    safe, theta = _reflect(safe, theta), _magnitude(theta)
+    log_rest, log_y = _log_odds(jax.scipy.special.logsumexp(_log_generator(safe, theta), -1), theta)
+    series = -log_rest if dim == 2 else _log_series(log_y, _log_coefficients(dim, dim - 1))
+    value = (1 - dim) * log_one_minus_exp_ratio(theta) - theta * jnp.sum(safe, -1) - log_rest + series
+    return jnp.where(inside, value, -jnp.inf)
+
+
+def logpdf(u: Float[Array, "*b d"], params: Params) -> Float[Array, "*b"]:
+    """Log-density of the Frank copula; -inf outside the open cube.
+
+    With 1 - exp(-theta u_i) multiplied to h = (1 - exp(-theta))**(1-d) prod (1 - exp(-theta u_i)) and y = h / (1-h),
+    log c = (d-1) log(theta / (1 - exp(-theta))) - theta sum u_i - log(1-h) + log sum_{k<d} k! S2(d, k+1) y**k.
+    Raises ValueError for theta < 0 in more than two dimensions. Sources: Frank (1979); Hofert, Maechler and McNeil
+    (2012).
+
+    >>> print(logpdf(jnp.array([0.3, 0.7]), Params(5.0)).round(4))
+    -0.5419
+    """
+    u = check_points(u)
+    return _logpdf(*promote(u, _check(params, u.shape[-1])))
+
+
+def _generate(log_t, theta):
+    """psi(t) = -log(1 - (1 - exp(-theta)) exp(-t)) / theta."""
+    t = jnp.exp(log_t)
+    log_h = log1mexp(theta) - t
+    small = log_h < -1
+    near_zero = -jnp.log1p(-jnp.exp(jnp.where(small, log_h, -1)))
+    log_rest = log1mexpexp(log_t)
+    return jnp.where(small, near_zero, -jnp.logaddexp(log_rest, -theta - t)) / theta
+
+
+@jax.jit
+def _cdf(u, theta):
+    size = _magnitude(theta)
+    moved = _reflect(u, theta)
+    joint = _generate(jax.scipy.special.logsumexp(_log_generator(moved, size), -1), size)
+    return jnp.where(theta < 0, u[..., 0] - joint, joint)
+
+
+def cdf(u: Float[Array, "*b d"], params: Params) -> Float[Array, "*b"]:
+    """Distribution function, u inside the open cube.
+
+    C(u) = -log(1 + (exp(-theta) - 1)**(1-d) prod (exp(-theta u_i) - 1)) / theta.
+
+    >>> print(cdf(jnp.array([0.5, 0.5]), Params(0.0)).round(4))
+    0.25
+    """
+    u = check_inside(u)
+    return _cdf(*promote(u, _check(params, u.shape[-1])))
+
+
+def _conditional(log_gain, log_before, theta, m, log_coefficients):
+    """-log P(U_j <= u_j | before): log phi(u_j) and log t_{j-1} of the m = j - 1 coordinates before."""
+    rest_before, y_before = _log_odds(log_before, theta)
+    rest_after, y_after = _log_odds(jnp.logaddexp(log_before, log_gain), theta)
+    change = _log_series(y_after, log_coefficients) - _log_series(y_before, log_coefficients)
+    return jnp.exp(log_gain) + rest_after - rest_before - change
+
+
+def _all_coefficients(theta, dim):
+    return jnp.asarray(_log_coefficients(dim, np.arange(dim - 1)), theta.dtype)
+
+
+_positive_rosenblatt, _positive_inverse = _archimedean.rosenblatt_pair(
+    _log_generator, _generate, _conditional, _all_coefficients
+)
+
+
+@jax.jit
+def _rosenblatt(u, theta):
+    return _reflect(_positive_rosenblatt(_reflect(u, theta), _magnitude(theta)), theta)
+
+
+def _solve(w, theta):
+    moved, size = _reflect(w, theta), _magnitude(theta)
+    if w.shape[-1] > 2:
+        return open_unit(_reflect(_positive_inverse(moved, size), theta))
+    # With e = exp(-theta u) the root of h(v) = w is 1 - exp(-theta v) = q = w (1 - exp(-theta)) / (e + w (1 - e)).
+    first, w2 = moved[..., 0], moved[..., 1]
+    log_e = -size * first
+    log_below = jnp.logaddexp(log_e, jnp.log(w2) + log1mexp(-log_e))
+    log_share = jnp.log(w2) - log_below + log_one_minus_exp_ratio(size)  # of q / theta
+    q = jnp.exp(log_share + jnp.log(size))
+    small = q < 0.5
+    mild = jnp.where(small, q, 0.5)
+    log_rest = jnp.logaddexp(log_e + jnp.log1p(-w2), jnp.log(w2) - size) - log_below
+    second = jnp.where(small, jnp.exp(log_share) * log1p_ratio(-mild), -log_rest / size)
+    return open_unit(_reflect(jnp.stack([first, second], -1), theta))
+
+
+_inverse_rosenblatt = _archimedean.implicit_inverse(_rosenblatt, _solve)
+
+
+def rosenblatt(u: Float[Array, "*b d"], params: Params) -> Float[Array, "*b d"]:
+    """Conditional distributions in column order, ratios of polylogarithms.
+
+    Source: Hofert, Maechler and McNeil (2012).
+
+    >>> print(rosenblatt(jnp.array([0.2, 0.6]), Params(5.0)).round(4))
+    [0.2    0.8848]
+    """
+    u = check_inside(u)
+    return _rosenblatt(*promote(u, _check(params, u.shape[-1])))
+
+
+def inverse_rosenblatt(w: Float[Array, "*b d"], params: Params) -> Float[Array, "*b d"]:
+    """Inverse of :func:`rosenblatt`: closed in two dimensions, by Newton's method with exact derivatives above.
+
+    >>> print(inverse_rosenblatt(jnp.array([0.2, 0.8848]), Params(5.0)).round(3))
+    [0.2 0.6]
+    """
+    w = check_inside(w, name="w")
+    return _inverse_rosenblatt(*promote(w, _check(params, w.shape[-1])))
+
+
+@jax.jit(static_argnames="shape")
+def _sample(key, theta, shape):
+    if shape[-1] == 2:
+        return _inverse_rosenblatt(uniforms(key, shape, theta.dtype), theta)
+    theta = _magnitude(theta)
+    first_key, second_key, key = jax.random.split(key, 3)
+    # A logarithmic variable (Kemp 1981): the integer part of 1 + log(v2) / log(1 - exp(-theta v1)), in logs.
+    v1 = uniforms(first_key, shape[:-1], theta.dtype)
+    v2 = uniforms(second_key, shape[:-1], theta.dtype)
+    log_ratio = jnp.log(-jnp.log(v2)) - log_softplus(-theta * v1 - log1mexp(theta * v1))
+    log_mixing = jnp.where(log_ratio > 20, log_ratio, jnp.log(jnp.floor(1 + jnp.exp(jnp.minimum(log_ratio, 20)))))
+    log_e = jnp.log(-jnp.log(uniforms(key, shape, theta.dtype)))
+    return open_unit(_generate(log_e - log_mixing[..., None], theta))
+
+
+def sample(key: Array, params: Params, shape: tuple[int, ...]) -> Float[Array, "*b d"]:
+    """Draws of shape ``(*b, d)``: by conditional inversion for d = 2, else exponentials over one logarithmic variable.
+
+    Source: Marshall and Olkin (1988).
+
+    >>> print(sample(jax.random.key(0), Params(5.0), (5, 3)).shape)
+    (5, 3)
+    """
+    shape = check_shape(shape)
+    return _sample(key, _check(params, shape[-1]), shape)
+
+
+# tau / theta = 4 sum_k B_2k theta**(2k-2) / ((2k+1) (2k)!), whose terms fall by (theta / 2 pi)**2.
+_BERNOULLI = [
+    4 * float(b) / ((2 * k + 1) * float(scipy.special.factorial(2 * k)))
+    for k, b in enumerate(scipy.special.bernoulli(60)[2::2], 1)
+]
+
+
+def _tau(theta):
+    """tau for theta > 0: Bernoulli's series up to 3, above it pi**2/6 less an exponentially falling tail."""
+    small = theta < 3
+    mild, large = jnp.where(small, theta, 1), jnp.where(small, 3, theta)
+    series = mild * jnp.polyval(jnp.asarray(_BERNOULLI[::-1], theta.dtype), mild**2)
+    k = jnp.arange(1, 15, dtype=theta.dtype)
+    x = large[..., None]
+    tail = jnp.sum(jnp.exp(-k * x) * (x / k + 1 / k**2), -1)
+    debye = (float(np.pi**2 / 6) - tail) / large
+    return jnp.where(small, series, 1 - 4 / large * (1 - debye))
+
+
+def kendall_tau(params: Params) -> Float[Array, ""]:
+    """tau = 1 - 4 (1 - D(theta)) / theta, D(x) = int_0^x t / (exp(t) - 1) dt / x (Debye). Source: Nelsen (1986).
+
+    >>> print(kendall_tau(Params(5.0)).round(4))
+    0.4567
+    """
+    theta = _check(params)
+    return jnp.where(theta < 0, -1, 1) * _tau(_magnitude(theta))
+
+
+def from_kendall_tau(tau: Float[Array, ""]) -> Params:
+    """Inverse of :func:`kendall_tau` for tau in (-1, 1), by Newton's method; ValueError elsewhere.
+
+    >>> print(from_kendall_tau(-0.4567).theta.round(3))
+    -5.0
+    """
+    tau = check_tau(tau, -1, 1, family="frank")
+    sign = jnp.where(tau < 0, -1, 1)
+    size = sign * tau
+    return Params(sign * _archimedean.invert_tau(_tau, size, 9 * size / (1 - size) * (1 - 5 / 9 * size)))
+
+
+def tail_dependence(params: Params) -> TailDependence:
+    """Zero in both tails.
+
+    >>> print(tail_dependence(Params(5.0)).upper)
+    0.0
+    """
+    zero = jnp.zeros_like(_check(params))
+    return TailDependence(zero, zero)
+
+
+def num_params(dim: int) -> int:
+    """One, in every dimension.
+
+    >>> num_params(8)
+    1
+    """
+    return 1
+
+
+def constrain(vector: Float[Array, "1"], dim: int) -> Params:
+    """theta = vector for dim = 2, log(1 + exp(vector)) above.
+
+    >>> print(constrain(jnp.array([0.0]), 3).theta.round(4))
+    0.6931
+    """
+    value = as_float(vector)[0]
+    return Params(value if dim == 2 else jax.nn.softplus(value))
+
+
+def unconstrain(params: Params, dim: int) -> Float[Array, "1"]:
+    """Inverse of :func:`constrain`; for dim > 2 theta = 0 is at minus infinity.
+
+    >>> print(unconstrain(Params(-2.0), 2))
+    [-2.]
+    """
+    theta = _check(params, dim)
+    return (theta if dim == 2 else softplus_inverse(theta))[None]
+
+
+def start(key, u: Float[Array, "n d"], mask: Bool[Array, "n"], shrinkage=None) -> Params:
+    """Inversion of the mean of Kendall's tau over the pairs."""
+    return from_kendall_tau(_archimedean.mean_tau(u, mask, -1 if u.shape[1] == 2 else 0))
+
+
+COPULA = Copula(
+    "frank",
+    logpdf,
+    sample,
+    rosenblatt,
+    inverse_rosenblatt,
+    cdf,
+    kendall_tau,
+    from_kendall_tau,
+    tail_dependence,
+    num_params,
+    constrain,
+    unconstrain,
+    start,
+)
