@@ -46,7 +46,7 @@ class Study:
     num_rows: int = 5000  # synthetic rows per table, as in the report
     num_resamples: int = 5  # draws from one fixed fit, on the first `resample_splits` splits
     resample_splits: int = 3
-    recipe_splits: int = 5
+    recipe_splits: int = 4
     recipe_seeds: int = 2
     epochs: int = 1000
     # Not more than an inner training table has rows:

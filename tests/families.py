@@ -4,9 +4,25 @@ import json
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxcop.copulas import clayton, frank, gaussian, gumbel, independence, joe, student_t
+from jaxcop import mixture
+from jaxcop.copulas import (
+    Copula,
+    blend,
+    clayton,
+    frank,
+    gaussian,
+    gaussian_mixture,
+    gumbel,
+    independence,
+    joe,
+    mixture_of,
+    rotated,
+    student_t,
+    survival,
+)
 
 REFERENCE = json.loads((Path(__file__).parent / "reference" / "copulas.json").read_text())
 BUILT = {
@@ -26,38 +42,62 @@ _TWO = [[1.0, -0.6], [-0.6, 1.0]]
 
 
 class Case(NamedTuple):
-    """A family with parameters (numbers) in a dimension."""
+    """A copula with parameters (arrays of float64) in a dimension."""
 
     name: str
-    family: str
+    copula: Copula
     dim: int
-    numbers: tuple
+    arrays: Any
 
     @property
-    def module(self) -> Any:
-        return BUILT[self.family]
+    def has_params(self) -> bool:
+        return self.copula.num_params(self.dim) > 0
 
     def params(self, dtype="float64"):
-        return self.module.Params(*(jnp.asarray(number, dtype) for number in self.numbers))
+        return jax.tree.map(lambda array: jnp.asarray(array, dtype), self.arrays)
 
 
+def _case(family: str, dim: int, *numbers) -> Case:
+    shown = " ".join(str(number) for number in numbers if not isinstance(number, list))
+    module = BUILT[family]
+    return Case(f"{family} d={dim} {shown}".strip(), module.COPULA, dim, module.Params(*map(np.array, numbers)))
+
+
+_MIXTURE = mixture.Params(
+    np.log([0.5, 0.3, 0.2]),
+    np.array([[0.0, 0.0, 0.0], [1.5, -1.0, 0.5], [-2.0, 1.0, 1.0]]),
+    np.array([np.linalg.cholesky(np.array(_THREE)), np.diag([0.5, 1.5, 1.0]), np.tri(3) * 0.6]),
+)
+_BLEND = mixture_of(clayton.COPULA, survival(gumbel.COPULA), independence.COPULA)
 CASES = (
-    Case("independence", "independence", 3, ()),
-    Case("gaussian d=2", "gaussian", 2, (_TWO,)),
-    Case("gaussian d=3", "gaussian", 3, (_THREE,)),
-    Case("t d=3 df=4", "student_t", 3, (_THREE, 4.0)),
-    Case("clayton d=2 theta=0.01", "clayton", 2, (0.01,)),
-    Case("clayton d=3 theta=2", "clayton", 3, (2.0,)),
-    Case("clayton d=5 theta=12", "clayton", 5, (12.0,)),
-    Case("gumbel d=3 theta=2", "gumbel", 3, (2.0,)),
-    Case("gumbel d=2 theta=1.1", "gumbel", 2, (1.1,)),
-    Case("frank d=3 theta=5", "frank", 3, (5.0,)),
-    Case("frank d=2 theta=-3", "frank", 2, (-3.0,)),
-    Case("joe d=3 theta=2", "joe", 3, (2.0,)),
-    Case("joe d=2 theta=6", "joe", 2, (6.0,)),
+    _case("independence", 3),
+    _case("gaussian", 2, _TWO),
+    _case("gaussian", 3, _THREE),
+    _case("student_t", 3, _THREE, 4.0),
+    _case("clayton", 2, 0.01),
+    _case("clayton", 3, 2.0),
+    _case("clayton", 5, 12.0),
+    _case("gumbel", 3, 2.0),
+    _case("gumbel", 2, 1.1),
+    _case("frank", 3, 5.0),
+    _case("frank", 2, -3.0),
+    _case("joe", 3, 2.0),
+    _case("joe", 2, 6.0),
+    Case("survival clayton d=3", survival(clayton.COPULA), 3, clayton.Params(np.array(2.0))),
+    Case("gumbel 90 d=2", rotated(gumbel.COPULA, 90), 2, gumbel.Params(np.array(2.0))),
+    Case(
+        "blend d=3",
+        _BLEND,
+        3,
+        blend.Params(
+            np.log([0.5, 0.3, 0.2]),
+            (clayton.Params(np.array(3.0)), gumbel.Params(np.array(2.0)), independence.Params()),
+        ),
+    ),
+    Case("gaussian mixture d=3", gaussian_mixture.copula(3), 3, _MIXTURE),
 )
 # Left out of the table, as it takes long to compile and shares its two-dimensional branch with the Gaussian.
-STUDENT_T_TWO = Case("t d=2 df=2.5", "student_t", 2, (_TWO, 2.5))
+STUDENT_T_TWO = _case("student_t", 2, _TWO, 2.5)
 
 
 def points(dim: int, num: int = 7, dtype="float64"):

@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import scipy.stats
 from blastfrag import load_holdout, load_training_corpus
 from jaxcop import copulas
 from jaxcop.copulas import clayton, fit, fitting, gaussian, select, student_t
@@ -90,6 +91,14 @@ def test_mpl_ranks_the_columns():
     u = _DATA["clayton_d3"][:, :2]
     got = fit(np.log(u), "clayton", method="mpl")
     assert_close(got.loglik, fit(np.array(copulas.pseudo_observations(u)), "clayton").loglik, rtol=1e-12)
+
+
+def test_pseudo_observations_of_ties():
+    x = np.array([[1.0, 5.0], [1.0, 2.0], [3.0, 2.0], [7.0, 2.0]])
+    ranks = scipy.stats.rankdata(x, axis=0)
+    assert_close(copulas.pseudo_observations(x), ranks / 5)
+    below, equal = (x[:, None] > x).mean(1), (x[:, None] == x).mean(1)
+    assert_close(copulas.pseudo_observations(x, mid_distribution=True), below + equal / 2)
 
 
 def test_clayton_reaches_both_ends(dtype):

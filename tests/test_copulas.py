@@ -9,17 +9,33 @@ from jaxcop import copulas
 from jaxcop.copulas import clayton, gaussian, student_t
 from jaxcop.correlation import kendall_tau
 
-from families import BUILT, CASES, REFERENCE, STUDENT_T_TWO, from_reference, points, reference, reference_slopes
+from families import (
+    ARCHIMEDEAN,
+    BUILT,
+    CASES,
+    REFERENCE,
+    STUDENT_T_TWO,
+    from_reference,
+    points,
+    reference,
+    reference_slopes,
+)
 from tolerance import assert_close
 
 # One case per family, where a family costs a compilation.
 one_per_family = pytest.mark.parametrize(
-    "case", {case.family: case for case in CASES}.values(), ids=lambda case: case.name
+    "case", {case.copula.name: case for case in CASES}.values(), ids=lambda case: case.name
 )
 each_case = pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
-_LOGPDF = [c for c in REFERENCE["logpdf_cases"] if c["family"] in BUILT and c["params"].get("theta", 0) >= 0]
+_LOGPDF = [
+    c
+    for c in REFERENCE["logpdf_cases"]
+    if c["family"] in BUILT and (c["family"] != "clayton" or c["params"]["theta"] >= 0)
+]
 # Conditioning on the correlation: u is exact, 1 - rho keeps ten digits, and so does what is divided by it.
 _NEAR_SINGULAR = {"logpdf/student_t/103": 1e-7}
+# Slopes of -100 and 100 nearly cancel.
+_CANCELS = {"logpdf/frank/053": 1e-12}
 
 
 # One compilation per family, shape and dtype.
@@ -35,7 +51,9 @@ def test_logpdf_reference(case):
     for name, expected in case.get("dlogpdf_dparam", {}).items():
         assert_close(slopes[name], expected, rtol=1e-9)
     if "dlogpdf_du" in case:
-        assert_close(by_u, case["dlogpdf_du"], rtol=_NEAR_SINGULAR.get(case["id"], 1e-9))
+        assert_close(
+            by_u, case["dlogpdf_du"], rtol=_NEAR_SINGULAR.get(case["id"], 1e-9), atol=_CANCELS.get(case["id"], 0)
+        )
 
 
 @pytest.mark.parametrize("case", _LOGPDF, ids=lambda case: case["id"])
@@ -89,25 +107,25 @@ def test_student_t_survives_squares_that_overflow():
 def test_outside_the_cube(case, dtype):
     u = np.array(points(case.dim, 6, dtype))
     u[0, 0], u[1, 1], u[2, 0], u[3, 1], u[4, 0] = 0, 1, -0.2, 1.5, np.nan
-    value = case.module.logpdf(u, case.params(dtype))
+    value = case.copula.logpdf(u, case.params(dtype))
     assert value.dtype == dtype
     np.testing.assert_array_equal(np.isneginf(value), [True] * 5 + [False])
     if dtype == "float64":
-        slope = jax.jit(jax.grad(lambda u: jnp.sum(case.module.logpdf(u, case.params())[5:])))(jnp.asarray(u))
+        slope = jax.jit(jax.grad(lambda u: jnp.sum(case.copula.logpdf(u, case.params())[5:])))(jnp.asarray(u))
         assert jnp.isfinite(slope).all()
 
 
 @pytest.mark.parametrize("family", ["gaussian", "student_t"])
 def test_logpdf_against_scipy(family):
-    (case,) = (c for c in CASES if c.family == family and c.dim == 3)
-    u, matrix = np.array(points(3, 50)), np.array(case.numbers[0])
+    (case,) = (c for c in CASES if c.copula.name == family and c.dim == 3)
+    u, matrix = np.array(points(3, 50)), case.arrays.correlation
     if family == "gaussian":
         x = scipy.stats.norm.ppf(u)
         expected = scipy.stats.multivariate_normal(cov=matrix).logpdf(x) - scipy.stats.norm.logpdf(x).sum(1)
     else:
         x = scipy.stats.t.ppf(u, 4)
         expected = scipy.stats.multivariate_t(shape=matrix, df=4).logpdf(x) - scipy.stats.t.logpdf(x, 4).sum(1)
-    assert_close(case.module.logpdf(u, case.params()), expected, rtol=1e-11)
+    assert_close(case.copula.logpdf(u, case.params()), expected, rtol=1e-11)
 
 
 @pytest.mark.parametrize("case", [STUDENT_T_TWO, *(c for c in CASES if c.dim == 2)], ids=lambda case: case.name)
@@ -118,15 +136,15 @@ def test_density_integrates_to_the_margin(case):
     for u in (0.05, 0.5, 0.97):
         grid = np.stack([np.full_like(x, u), scipy.stats.norm.cdf(x)], 1)
         inside = grid[:, 1] < 1
-        total = np.sum(np.exp(case.module.logpdf(grid[inside], case.params())) * weights[inside])
+        total = np.sum(np.exp(case.copula.logpdf(grid[inside], case.params())) * weights[inside])
         assert abs(total - 1) < 1e-7
 
 
 @one_per_family
 def test_jit_vmap_and_batches(case):
-    module, params, u = case.module, case.params(), points(case.dim, 6)
-    for function in (module.logpdf, module.rosenblatt, module.inverse_rosenblatt, module.COPULA.cdf):
-        if function is None:
+    module, params, u = case.copula, case.params(), points(case.dim, 6)
+    for function in (module.logpdf, module.rosenblatt, module.inverse_rosenblatt, module.cdf):
+        if function is None or (function is module.cdf and case.name.startswith("survival")):
             continue
         whole = function(u, params)
         assert_close(jax.jit(jax.vmap(function, (0, None)))(u, params), whole, rtol=1e-10)
@@ -138,21 +156,21 @@ def test_jit_vmap_and_batches(case):
 
 @one_per_family
 def test_parameters_on_a_batch_axis(case):
-    if not case.numbers:
+    if not case.has_params:
         pytest.skip("no parameters")
     params, u = case.params(), points(case.dim)
     batch = jax.tree.map(lambda p: jnp.stack([p, p]), params)
-    expected = case.module.logpdf(u, params)
-    assert_close(jax.vmap(case.module.logpdf, (None, 0))(u, batch)[1], expected, rtol=1e-12)
+    expected = case.copula.logpdf(u, params)
+    assert_close(jax.vmap(case.copula.logpdf, (None, 0))(u, batch)[1], expected, rtol=1e-12)
 
 
 @each_case
 def test_rosenblatt_inverts_and_is_the_density(case, dtype):
-    module, params, w = case.module, case.params(dtype), points(case.dim, 6, dtype)
+    module, params, w = case.copula, case.params(dtype), points(case.dim, 6, dtype)
     u = module.inverse_rosenblatt(w, params)
     assert u.dtype == dtype
     # where the dependence is strong one ulp of u is many of w
-    loose = 1e4 if "theta=12" in case.name else 200
+    loose = 1e4 if "clayton d=5" in case.name else 300
     assert_close(module.rosenblatt(u, params), w, rtol=loose * np.finfo(dtype).eps)
     assert_close(module.inverse_rosenblatt(module.rosenblatt(u, params), params), u, rtol=loose * np.finfo(dtype).eps)
     if dtype == "float64":
@@ -177,10 +195,15 @@ def test_clayton_h_is_the_derivative_of_the_cdf():
 
 
 def test_tau_reference():
-    for case in reference("kendall_tau", "clayton"):
-        params = clayton.Params(jnp.asarray(case["params"]["theta"]))
-        assert_close(clayton.kendall_tau(params), case["value"], rtol=1e-14)
-        assert_close(clayton.from_kendall_tau(case["value"]).theta, case["params"]["theta"], rtol=1e-12)
+    for case in reference("kendall_tau", *ARCHIMEDEAN):
+        module, params = from_reference(case)
+        # near independence tau of the Joe copula keeps absolute digits only
+        absolute = 1e-15 if case["family"] == "joe" else 0
+        assert_close(module.kendall_tau(params), case["value"], rtol=1e-13, atol=absolute, err_msg=case["id"])
+        assert_close(module.from_kendall_tau(case["value"]).theta, params.theta, rtol=1e-12, err_msg=case["id"])
+    for case in reference("theta_from_tau", *ARCHIMEDEAN):
+        theta = BUILT[case["family"]].from_kendall_tau(case["params"]["tau"]).theta
+        assert_close(theta, case["value"], rtol=1e-12, err_msg=case["id"])
     for case in reference("kendall_tau", "gaussian/student_t"):
         for module, extra in ((gaussian, ()), (student_t, (4.0,))):
             rho = case["params"]["rho"]
@@ -189,13 +212,19 @@ def test_tau_reference():
             assert_close(module.from_kendall_tau(tau).correlation[0, 1], rho, rtol=1e-13, atol=1e-16)
 
 
-@pytest.mark.parametrize("case", [c for c in CASES if c.numbers], ids=lambda case: case.name)
+@pytest.mark.parametrize(
+    "case", [c for c in CASES if c.has_params and c.copula.kendall_tau], ids=lambda case: case.name
+)
 def test_tau_gradient_is_finite(case):
-    value, slope = jax.jacobian(case.module.kendall_tau)(case.params()), case.module.tail_dependence(case.params())
+    value, slope = jax.jacobian(case.copula.kendall_tau)(case.params()), case.copula.tail_dependence(case.params())
     assert all(bool(jnp.isfinite(leaf).all()) for leaf in jax.tree.leaves((value, slope)))
 
 
 def test_tail_dependence_reference():
+    for case in reference("tail_dependence_upper", "gumbel"):
+        module, params = from_reference(case)
+        assert_close(module.tail_dependence(params).upper, case["value"], rtol=1e-13)
+        assert module.tail_dependence(params).lower == 0
     for case in reference("tail_dependence_lower", "clayton"):
         got = clayton.tail_dependence(clayton.Params(jnp.asarray(case["params"]["theta"])))
         assert_close(got.lower, case["value"], rtol=1e-12)
@@ -210,39 +239,46 @@ def test_tail_dependence_reference():
 
 @each_case
 def test_constrain_inverts_unconstrain(case, dtype):
-    module, params = case.module, case.params(dtype)
+    module, params = case.copula, case.params(dtype)
     vector = module.unconstrain(params, case.dim)
     assert vector.shape == (module.num_params(case.dim),)
+    assert vector.dtype == dtype or not case.has_params
     back = module.constrain(vector, case.dim)
-    for got, expected in zip(back, params, strict=True):
+    # Weights are known up to a constant, the Gaussian mixture up to the units of its columns: compare the densities.
+    u = points(case.dim, dtype=dtype)
+    for got, expected in zip(jax.tree.leaves(back), jax.tree.leaves(params), strict=True):
         assert got.dtype == dtype
-        assert_close(got, expected, rtol=100 * np.finfo(dtype).eps)
+        if case.copula.name in BUILT:
+            assert_close(got, expected, rtol=100 * np.finfo(dtype).eps)
+    assert_close(module.logpdf(u, back), module.logpdf(u, params), rtol=1e4 * np.finfo(dtype).eps)
 
 
 @each_case
 def test_samples_follow_the_copula(case):
     params, num = case.params(), 3000
-    draw = jax.jit(lambda key: case.module.sample(key, params, (num, case.dim)))
+    draw = jax.jit(lambda key: case.copula.sample(key, params, (num, case.dim)))
     smallest, taus = [], []
     for seed in range(3):
         u = draw(jax.random.key(seed))
         assert bool(((u > 0) & (u < 1)).all())
-        w = np.array(case.module.rosenblatt(u, params))
+        w = np.array(case.copula.rosenblatt(u, params))
         smallest += [scipy.stats.kstest(column, "uniform").pvalue for column in (*w.T, *np.array(u).T)]
         taus.append(np.array(kendall_tau(u)))
         # coordinates of w are independent: sd of tau is 0.012
         assert np.abs(np.array(kendall_tau(w)) - np.eye(case.dim)).max() < 5 * 0.0122
     assert min(smallest) > 0.001 / len(smallest)
-    expected = np.broadcast_to(case.module.kendall_tau(params), (case.dim, case.dim))
+    if case.copula.kendall_tau is None:
+        return
+    expected = np.broadcast_to(case.copula.kendall_tau(params), (case.dim, case.dim))
     off = ~np.eye(case.dim, dtype=bool)
     assert np.abs(np.mean(taus, 0) - expected)[off].max() < 4 * 0.0122 / np.sqrt(3)
 
 
 @one_per_family
 def test_samples_in_float32(case):
-    if case.family == "independence":
+    if case.copula.name == "independence":
         pytest.skip("draws have the default dtype")
-    u = case.module.sample(jax.random.key(0), case.params("float32"), (2000, case.dim))
+    u = case.copula.sample(jax.random.key(0), case.params("float32"), (2000, case.dim))
     assert u.dtype == jnp.float32
     assert bool(((u > 0) & (u < 1)).all())
     assert scipy.stats.kstest(np.array(u[:, -1]), "uniform").pvalue > 1e-4
@@ -256,6 +292,7 @@ def test_strong_clayton_samples_do_not_underflow_in_float32():
 
 def test_contract_is_complete():
     assert set(copulas.FAMILIES) == set(BUILT)
+    assert all(callable(function) or function is None for case in CASES for function in case.copula[1:])
     for name, copula in copulas.FAMILIES.items():
         assert copula.name == name
         for field, function in copula._asdict().items():

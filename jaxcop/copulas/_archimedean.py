@@ -93,7 +93,7 @@ def implicit_inverse(forward: Callable, solve: Callable) -> Callable:
 
 
 def solve_increasing(function: Callable, start: Array, *, max_steps: int = 60) -> Array:
-    """Elementwise root of an increasing function near ``start``: Newton steps, kept in a bracket that bisection shrinks.
+    """Elementwise root of an increasing function near ``start``: Newton steps, in a bracket that bisection shrinks.
 
     ``function`` maps an array to an array of the same shape, elementwise. Stops when no element moves by more than
     rounding. Not differentiated: see :func:`implicit_inverse`.
@@ -122,9 +122,9 @@ def solve_increasing(function: Callable, start: Array, *, max_steps: int = 60) -
 def rosenblatt_pair(log_generator: Callable, generate: Callable, conditional: Callable, coefficients: Callable):
     """The compiled Rosenblatt transform of a family and its inverse, functions of (points, theta).
 
-    ``log_generator(u, theta)`` = log phi(u); ``generate(log_t, theta)`` = psi(t); ``coefficients(theta, dim)`` has a row
-    for every m = 1..dim-1; ``conditional(log_gain, log_before, theta, m, row)`` = -log P(U_j <= u_j | m = j-1 before)
-    from log phi(u_j) and log t_{j-1}.
+    ``log_generator(u, theta)`` = log phi(u); ``generate(log_t, theta)`` = psi(t); ``coefficients(theta, dim)`` has a
+    row for every m = 1..dim-1; ``conditional(log_gain, log_before, theta, m, row)`` = -log P(U_j <= u_j | m = j-1
+    before) from log phi(u_j) and log t_{j-1}.
     """
 
     @jax.jit

@@ -37,7 +37,7 @@ def _log_coefficients(theta, dim):
     """log c_{m,k}, rows m = 2..dim and columns j = m - k - 1 = 0..dim - 2; ``LOG_ZERO`` where j > m - 2.
 
     The m-th derivative of the generator is (-1)**m psi(t) (x/t)**m theta**-m [1 + (theta - 1) sum_k c_{m,k} x**(k-m)],
-    with c_{m,m-1} = (m-1) + c_{m-1,m-2} and c_{m+1,k} = ((m-k) theta + k (theta-1)) c_{m,k} + c_{m,k-1}: positive terms.
+    c_{m,m-1} = (m-1) + c_{m-1,m-2} and c_{m+1,k} = ((m-k) theta + k (theta-1)) c_{m,k} + c_{m,k-1}: no minus sign.
     """
     j = jnp.arange(dim - 1, dtype=theta.dtype)
     first = jnp.where(j == 0, 0.0, _archimedean.LOG_ZERO).astype(theta.dtype)

@@ -82,9 +82,9 @@ def _logpdf(u, theta):
 def logpdf(u: Float[Array, "*b d"], params: Params) -> Float[Array, "*b"]:
     """Log-density of the Joe copula; -inf outside the open cube.
 
-    With h = prod (1 - (1-u_i)**theta), a = 1/theta and x = h / (1-h), log c = (d-1) log theta + (theta-1) sum log(1-u_i)
-    - (1-a) log(1-h) + log sum_{k<d} S2(d, k+1) Gamma(k+1-a)/Gamma(1-a) x**k. Raises ValueError for theta < 1.
-    Sources: Joe (1993); Hofert, Maechler and McNeil (2012).
+    With h = prod (1 - (1-u_i)**theta), a = 1/theta and x = h / (1-h), log c = (d-1) log theta
+    + (theta-1) sum log(1-u_i) - (1-a) log(1-h) + log sum_{k<d} S2(d, k+1) Gamma(k+1-a)/Gamma(1-a) x**k.
+    Raises ValueError for theta < 1. Sources: Joe (1993); Hofert, Maechler and McNeil (2012).
 
     >>> print(logpdf(jnp.array([0.3, 0.7]), Params(2.0)).round(4))
     -0.1958

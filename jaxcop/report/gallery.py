@@ -1,0 +1,73 @@
+"""Pictures of copulas: what a family's dependence looks like, and where its tails are."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.scipy.special import ndtr
+from matplotlib.figure import Figure
+
+from jaxcop.copulas import Copula
+from jaxcop.report.figures import COLOURS, GREY, _save
+
+_PER_BAND = 5
+_LEVELS = (0.01, 0.025, 0.05, 0.1, 0.15, 0.2)
+
+
+def copula_gallery(
+    path: str | Path, copulas: Mapping[str, tuple[Copula, Any]], *, seed: int = 0, num_points: int = 800
+) -> Path:
+    """Two panels per copula of two dimensions, one above the other, five copulas side by side: sample and density.
+
+    Above, ``num_points`` draws on the unit square; corners with tail dependence are marked, with its coefficient.
+    Below, contours of the density with standard normal margins, c(Phi(x), Phi(y)) phi(x) phi(y), which independence
+    would make circles. ``copulas`` maps a title to a copula and its parameters.
+    """
+    if not copulas:
+        raise ValueError("copulas: expected at least one, got none; map a title to (copula, params)")
+    columns = min(_PER_BAND, len(copulas))
+    bands = -(-len(copulas) // columns)
+    figure = Figure(figsize=(2.2 * columns + 0.6, 4.4 * bands), layout="constrained")
+    grid = figure.subplots(2 * bands, columns, squeeze=False)
+    x = np.linspace(-3, 3, 121)
+    points = jnp.stack(jnp.meshgrid(jnp.asarray(x), jnp.asarray(x), indexing="ij"), -1)
+    margins = np.exp(-(np.asarray(points) ** 2).sum(-1) / 2) / (2 * np.pi)
+    for j, (title, (copula, params)) in enumerate(copulas.items()):
+        band = 2 * (j // columns)
+        above, below = grid[band : band + 2, j % columns]
+        u = np.asarray(copula.sample(jax.random.key(seed), params, (num_points, 2)))
+        above.plot(u[:, 0], u[:, 1], ".", color=COLOURS[0], markersize=2, alpha=0.6)
+        for corner, side in zip((0.0, 1.0), copula.tail_dependence(params), strict=True):
+            value = float(side if jnp.ndim(side) == 0 else side[0, 1])
+            if value > 0.005:
+                _mark_tail(above, corner, value)
+        above.set(xlim=(0, 1), ylim=(0, 1), xticks=(0, 1), yticks=(0, 1), aspect="equal", title=title)
+        density = np.exp(np.asarray(copula.logpdf(ndtr(points), params))) * margins
+        below.contour(x, x, density.T, levels=_LEVELS, colors=[COLOURS[1]], linewidths=0.9)
+        below.plot([-3, 3], [-3, 3], color=GREY, linewidth=0.5, linestyle=":")
+        below.set(xlim=(-3, 3), ylim=(-3, 3), xticks=(-3, 0, 3), yticks=(-3, 0, 3), aspect="equal")
+    for band in range(bands):
+        grid[2 * band, 0].set_ylabel("sample\n(uniform margins)")
+        grid[2 * band + 1, 0].set_ylabel("density\n(normal margins)")
+    for empty in grid[-2:, (len(copulas) - 1) % columns + 1 :].flat:
+        empty.set_axis_off()
+    return _save(figure, path)
+
+
+def _mark_tail(axes, corner: float, value: float) -> None:
+    axes.plot(corner, corner, "o", color=COLOURS[1], markersize=30 * value + 4, alpha=0.45, clip_on=False)
+    side = -1 if corner else 1
+    axes.annotate(
+        f"{value:.2f}",
+        (corner, corner),
+        xytext=(side * 14, side * 10),
+        textcoords="offset points",
+        ha="right" if corner else "left",
+        va="top" if corner else "bottom",
+        fontsize=8,
+        color="black",
+        bbox={"boxstyle": "round,pad=0.15", "facecolor": "white", "edgecolor": "none", "alpha": 0.8},
+    )
