@@ -36,19 +36,18 @@ TWO_REGIMES = mixture.Params(
 
 def gallery(tau: float = TAU) -> dict:
     """Titles, copulas and parameters."""
-    matrix = jnp.array([[1.0, tau], [tau, 1.0]])
+    matrix, value = jnp.array([[1.0, tau], [tau, 1.0]]), jnp.asarray(tau)
     both = mixture_of(clayton.COPULA, survival(clayton.COPULA))
-    turned = rotated(clayton.COPULA, 90)
-    one = clayton.from_kendall_tau(tau)
+    one = clayton.from_kendall_tau(value)
     return {
         "Gaussian": (gaussian.COPULA, gaussian.from_kendall_tau(matrix)),
         "Student-t, df 3": (student_t.COPULA, student_t.from_kendall_tau(matrix, df=3.0)),
         "Clayton": (clayton.COPULA, one),
         "survival Clayton": (survival(clayton.COPULA), one),
-        "Clayton, 90 degrees": (turned, turned.from_kendall_tau(-tau)),
-        "Gumbel": (gumbel.COPULA, gumbel.from_kendall_tau(tau)),
-        "Joe": (joe.COPULA, joe.from_kendall_tau(tau)),
-        "Frank": (frank.COPULA, frank.from_kendall_tau(tau)),
+        "Clayton, 90 degrees": (rotated(clayton.COPULA, 90), one),
+        "Gumbel": (gumbel.COPULA, gumbel.from_kendall_tau(value)),
+        "Joe": (joe.COPULA, joe.from_kendall_tau(value)),
+        "Frank": (frank.COPULA, frank.from_kendall_tau(value)),
         "Clayton + survival": (both, blend.Params(jnp.zeros(2), (one, one))),
         "Gaussian mixture": (gaussian_mixture.copula(2), TWO_REGIMES),
     }

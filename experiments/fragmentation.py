@@ -22,7 +22,7 @@ import jax
 import numpy as np
 from jaxcop import synthesizers
 from jaxcop.synthesizers.copula import Regularisation
-from jaxcop.tables import Split, load_splits, numeric_table, save_splits
+from jaxcop.tables import Split, leaked_share, load_splits, numeric_table, save_splits
 from jaxcop.vae import Config, Hyper
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
@@ -158,13 +158,21 @@ def plan(config: Study, protocol: str, pool, table: np.ndarray, splits: list[Spl
     generators = make_generators(config)
     for generator, train in itertools.product(generators.values(), (*trains, *(fold[0] for fold in folds))):
         generator.synthesizer.check(train, generator.synthesizer.hyper)
+    # What cannot be scored is refused now and not after training.
+    for side, tables in (("test side", tests), ("inner validation side", [fold[1] for fold in folds])):
+        for split, part in zip(splits, tables, strict=True):
+            if len(part) < 2 or np.ptp(part[:, TARGET_COLUMN]) == 0:
+                raise ValueError(
+                    f"protocol {protocol}, seed {split.seed}: expected a {side} of at least 2 rows with different "
+                    f"targets, got {len(part)}; choose other splits"
+                )
     return Plan(config, protocol, splits, trains, tests, folds, generators)
 
 
 def run_protocol(planned: Plan, screen: Screen) -> study.Result:
     """Tune, fit, sample and score every generator on every split of one protocol."""
     config, protocol, splits, trains, tests, folds, generators = planned
-    result, length = study.Result(protocol, splits), study.padded_length(trains)
+    result, length = study.Result(protocol, splits, config), study.padded_length(trains)
 
     for name, generator in generators.items():
         hypers = [generator.synthesizer.hyper] * len(splits)
@@ -251,6 +259,8 @@ def parse(arguments: Sequence[str] | None) -> tuple[Study, argparse.Namespace]:
     parser.add_argument("--out", type=Path, default=Path("results/fragmentation"), help="output folder")
     parser.add_argument("--overwrite", action="store_true", help="replace what an earlier run wrote to --out")
     options = parser.parse_args(arguments)
+    if options.split_file is not None and options.splits is not None:
+        raise ValueError("splits: expected either --splits or --split-file, got both; the file has its own number")
     config = FULL if options.full else Study()
     chosen = {
         "protocols": options.protocol,
@@ -284,6 +294,15 @@ def load_or_make_splits(config: Study, protocol: str, pool, path: Path | None) -
     splits = [split for split in load_splits(path, pool["uid"].tolist()) if split.protocol == protocol]
     if not splits:
         raise ValueError(f"{path}: expected splits of protocol {protocol!r}, got none; choose another file or protocol")
+    identity = pool[blasts.IDENTITY].to_numpy()
+    for split in splits:
+        # What the file says of itself is not taken on trust.
+        share = leaked_share(identity, split.train, split.test)
+        if share != split.leaked_share or (share > 0 and protocol != "row"):
+            raise ValueError(
+                f"{path}: expected the leaked share of its rows, and none under {protocol!r}, got {split.leaked_share} "
+                f"for {share} (seed {split.seed}); write the file again"
+            )
     return splits
 
 
@@ -302,15 +321,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         console.print(f"[bold red]error[/] {error}", highlight=False)
         return 2
     console.print(f"262 rows, {len(COLUMNS)} columns, {pool['blast_id'].nunique()} distinct blasts; {jax.devices()}")
-    options.out.mkdir(parents=True, exist_ok=True)
     every_split = [split for group in splits.values() for split in group]
-    save_splits(options.out / outputs.SPLITS, every_split, pool["uid"].tolist(), overwrite=options.overwrite)
     screen, results = Screen(console), []
     with screen.progress:
         eight = study.copula_table(numeric_table(pool, blasts.EIGHT)[0], FAMILIES)
         for planned in plans:
             results.append(run_protocol(planned, screen))
             # A later protocol that is stopped takes no finished one with it.
+            options.out.mkdir(parents=True, exist_ok=True)
+            save_splits(options.out / outputs.SPLITS, every_split, pool["uid"].tolist(), overwrite=True)
             outputs.save(options.out, config, results, eight, time.perf_counter() - started)
             # Every compiled program holds memory maps, of which Linux grants a process 65,530 by default.
             jax.clear_caches()
@@ -321,4 +340,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 if __name__ == "__main__":
     # Before the first array: one device per core, since XLA runs one small program on one core.
     jax.config.update("jax_num_cpu_devices", os.cpu_count() or 1)
-    raise SystemExit(main())
+    try:
+        raise SystemExit(main())
+    except KeyboardInterrupt:
+        raise SystemExit("stopped; protocols that were finished are in the output folder") from None

@@ -299,6 +299,7 @@ def save(out, config, results, eight, seconds: float) -> None:
         "eight_columns": eight,
         "protocols": {
             result.protocol: {
+                "config": dataclasses.asdict(result.config),
                 "leaked_share": [split.leaked_share for split in result.splits],
                 "tuning": result.tuned,
                 "records": result.records,

@@ -135,6 +135,7 @@ class Result:
 
     protocol: str
     splits: list
+    config: Any = None
     fitted: dict[str, Fitted] = field(default_factory=dict)
     tuned: dict[str, Tuned] = field(default_factory=dict)
     tables: dict[int, list[tuple[dict, np.ndarray]]] = field(default_factory=lambda: defaultdict(list))

@@ -50,22 +50,93 @@ def check_correlation(correlation, name: str = "correlation", *, definite: bool 
     return correlation
 
 
-@jax.jit
-def masked_kendall_tau(x: Float[Array, "n d"], mask: Bool[Array, " n"]) -> Float[Array, "d d"]:
-    """:func:`kendall_tau` of the rows where ``mask`` is true, without checks, for compiled code."""
-    dtype = x.dtype
+# Up to here comparing all pairs is as fast as sorting, compiles in a tenth of the time, and counts exactly in float32.
+_FEW_ROWS = 512
 
-    def step(carry, inputs):
-        # Kahan summation: n**2 pairs outgrow float32, and int32 from 65,537 rows on.
-        total, lost = carry
+
+def _concordance_by_pairs(x, mask):
+    """Concordant minus discordant pairs of every two columns, each pair of rows counted twice."""
+
+    def step(total, inputs):
         row, counts = inputs
         sign = jnp.where((mask & counts)[:, None], jnp.sign(row - x), 0)
-        add = sign.T @ sign - lost
-        new = total + add
-        return (new, (new - total) - add), None
+        return total + sign.T @ sign, None
 
-    zero = jnp.zeros((x.shape[1], x.shape[1]), dtype)
-    (total, _), _ = jax.lax.scan(step, (zero, zero), (x, mask))
+    return jax.lax.scan(step, jnp.zeros((x.shape[1], x.shape[1]), x.dtype), (x, mask))[0]
+
+
+def _unwrap(wrapped, rough):
+    """A count from its lower 32 bits, which are exact, and a float that tells how often they wrapped around."""
+    wrapped = wrapped.astype(rough.dtype)
+    return wrapped + 2.0**32 * jnp.round((rough - wrapped) / 2.0**32)
+
+
+def _concordance_of_groups(a, b, mask, num_groups, dtype):
+    """Concordant minus discordant pairs of two columns of group numbers: lower 32 bits, and rounded."""
+    table = jnp.zeros((num_groups, num_groups), jnp.int32).at[a, b].add(mask.astype(jnp.int32))
+    above = jax.lax.associative_scan(jnp.add, table) - table
+    up_to = jax.lax.associative_scan(jnp.add, above, axis=1)
+    excess = 2 * up_to - above - up_to[:, -1:]
+    return jnp.sum(table * excess, dtype=jnp.int32), jnp.sum(table.astype(dtype) * excess.astype(dtype))
+
+
+def _concordance_by_ranks(x, mask):
+    """As :func:`_concordance_by_pairs`, each pair of rows counted once, in O(n**(4/3)) for every two columns.
+
+    A sorted column falls into windows, and these into groups: the rows of a window, or a run of ties that crosses
+    windows. Let g be the sign of the difference of two rows by group, and w that within a group, so that w + g is the
+    sign itself. Then (w_a + g_a) (w_b + g_b) = g_a g_b + w_b (w_a + g_a) + w_a g_b: a contingency table, and
+    comparisons of the rows of a window, since w = 0 between windows.
+    """
+    num_rows, dim = x.shape
+    size = int(4 * num_rows ** (1 / 3))
+    row = jnp.arange(num_rows, dtype=jnp.int32)[:, None]
+    counts = row < jnp.sum(mask, dtype=jnp.int32)
+    x = jnp.where(mask[:, None], x, jnp.inf)
+    order = jnp.argsort(x, axis=0).astype(jnp.int32)
+    ordered = jnp.take_along_axis(x, order, 0)
+    new = jnp.concatenate([jnp.ones((1, dim), bool), ordered[1:] != ordered[:-1]])
+    first = jax.lax.cummax(jnp.where(new, row, 0))
+    last = jax.lax.cummin(jnp.where(jnp.roll(new, -1, 0), row, num_rows - 1), reverse=True)
+    group = 2 * (first // size) + (first // size != last // size)
+    rank, group_of = (
+        jnp.zeros_like(order).at[order, np.arange(dim)].set(v, unique_indices=True) for v in (first, group)
+    )
+
+    def windows(values, fill):
+        widths = ((0, -num_rows % size),) + ((0, 0),) * (values.ndim - 1)
+        return jnp.moveaxis(jnp.pad(values, widths, constant_values=fill).reshape(-1, size, *values.shape[1:]), 1, -1)
+
+    # In the windows of each column: of the columns after it the ranks, of those before it the groups.
+    others = windows(jnp.where(np.triu(np.ones((dim, dim), bool)), rank[order], group_of[order]), 0)
+    own, own_group = windows(first, 0), windows(jnp.where(counts, group, -1), -1)
+
+    def compare(total, place):
+        value, own_value, own_group_value = (v[..., place, None] for v in (others, own, own_group))
+        sign = jnp.where((own_group == own_group_value) & (own_group >= 0), jnp.sign(own - own_value), 0)
+        return total + jnp.sum(jnp.where(others > value, sign[..., None, :], 0), -1, dtype=jnp.int32), None
+
+    near = jnp.sum(jax.lax.scan(compare, jnp.zeros_like(others[..., 0]), jnp.arange(size))[0], 0, dtype=jnp.int32)
+    num_groups = 2 * -(-num_rows // size)
+    a, b = np.tril_indices(dim, -1)
+    far, rough = jax.lax.map(
+        lambda pair: _concordance_of_groups(pair[0], pair[1], mask, num_groups, x.dtype),
+        (group_of.T[a], group_of.T[b]),
+    )
+    pairs = _unwrap(far + near[a, b] + near[b, a], rough)
+    lower = jnp.where(counts, first, 0)
+    untied = _unwrap(jnp.sum(lower, 0, dtype=jnp.int32), jnp.sum(lower.astype(x.dtype), 0))
+    return jnp.diag(untied).at[a, b].set(pairs).at[b, a].set(pairs)
+
+
+@jax.jit
+def masked_kendall_tau(x: Float[Array, "n d"], mask: Bool[Array, " n"]) -> Float[Array, "d d"]:
+    """:func:`kendall_tau` of the rows where ``mask`` is true, without checks, for compiled code.
+
+    NaN for a column that is constant over those rows; what the other rows hold is of no account.
+    """
+    concordance = _concordance_by_pairs if x.shape[0] <= _FEW_ROWS else _concordance_by_ranks
+    total = concordance(x, mask)
     scale = jnp.sqrt(jnp.diagonal(total))
     return total / scale[:, None] / scale
 
@@ -73,8 +144,9 @@ def masked_kendall_tau(x: Float[Array, "n d"], mask: Bool[Array, " n"]) -> Float
 def kendall_tau(x: Float[Array, "n d"]) -> Float[Array, "d d"]:
     """Kendall's tau-b of every pair of columns, ties corrected for.
 
-    tau_b = (concordant - discordant) / sqrt(untied pairs in a * untied pairs in b); O(n**2 d**2) work, O(n d) memory.
-    Raises ValueError for fewer than 2 rows, non-finite values or constant columns. Source: Kendall (1945).
+    tau_b = (concordant - discordant) / sqrt(untied pairs in a * untied pairs in b), counted exactly.
+    O(n**(4/3)) work for each pair of columns. Raises ValueError for fewer than 2 rows, non-finite values or constant
+    columns. Source: Kendall (1945).
 
     >>> x = np.array([[1.0, 2.0], [2.0, 1.0], [3.0, 3.0]])
     >>> print(kendall_tau(x).round(4))

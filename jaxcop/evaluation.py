@@ -12,6 +12,8 @@ from jaxcop.metrics.utility import Job, Scores, regress_each, utility_many
 
 # Tables that are compared in one call of the compiled metrics.
 CHUNK = 16
+# Training tables are looked through for copies at a multiple of this many rows.
+PADDING = 64
 
 
 def _mean_of_columns(values) -> np.ndarray:
@@ -29,10 +31,15 @@ def fidelity(
 
     Distances depend on the sizes of what they compare. So ``num_rows`` rows (default: all training rows) are drawn
     from the training rows, and the first ``num_rows`` of each synthetic table, which are exchangeable, are compared
-    with them; a table with fewer rows is compared whole. Columns are standardised by those training rows. Per-column
-    metrics come as their mean over the columns (``ks_max``: as the worst).
+    with them; a table with fewer rows is compared whole. Columns are standardised by those training rows. Copies are
+    looked for among all training rows. Per-column metrics come as their mean over the columns (``ks_max``: the worst).
     """
     train = _checks.table(train, "train")
+    if np.ndim(synthetic) != 3 or not len(synthetic) or np.shape(synthetic)[2] != train.shape[1]:
+        raise ValueError(
+            f"synthetic: expected shape (tables, rows, {train.shape[1]}), got {np.shape(synthetic)}; "
+            "put one table into a list"
+        )
     num_rows = len(train) if num_rows is None else num_rows
     if not 2 <= num_rows <= len(train):
         raise ValueError(f"num_rows: expected 2 to {len(train)} (the training rows), got {num_rows}; lower it")
@@ -40,13 +47,16 @@ def fidelity(
     chosen = jax.random.permutation(key_rows, len(train))[:num_rows]
     real = jnp.asarray(train, np.float32)[chosen]
     rows = jnp.asarray(synthetic, np.float32)[:, :num_rows]
+    # Repeats change neither the nearest rows nor the distances among distinct ones, and spare a program per length.
+    length = -(-len(train) // PADDING) * PADDING
+    every = jnp.asarray(train[np.arange(length) % len(train)], np.float32)
     autoencoders = metrics.fit_autoencoders(key_fit, real)
     # Chunks of one shape, the last one filled up, so that any number of tables runs through the same programs.
     parts = []
     for start in range(0, len(rows), CHUNK):
         part = rows[np.minimum(np.arange(start, start + CHUNK), len(rows) - 1)]
         faed = metrics.faed(key_floor, autoencoders, real, part)
-        parts.append(_columns(metrics.fidelity(real, part), faed, metrics.dcr(real, part)))
+        parts.append(_columns(metrics.fidelity(real, part), faed, metrics.dcr(every, part, reference=real)))
     return {name: np.concatenate([part[name] for part in parts])[: len(rows)] for name in parts[0]}
 
 

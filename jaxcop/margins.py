@@ -16,6 +16,8 @@ import jax.numpy as jnp
 from jax.scipy.special import ndtri
 from jaxtyping import Array, Float
 
+from jaxcop._numerics import as_float
+
 QUANTILE_CLIP = 1e-3
 
 
@@ -41,7 +43,7 @@ def fit(x: Float[Array, "n d"], mask=None) -> Params:
     >>> MARGINS["empirical"].to_uniform(x, fit(x))[:, 0].round(3).tolist()
     [0.2, 0.5, 0.5, 0.8]
     """
-    x = jnp.asarray(x)
+    x = as_float(x)
     if mask is None:
         return Params(jnp.sort(x, axis=0), jnp.asarray(x.shape[0], x.dtype))
     return Params(jnp.sort(jnp.where(mask[:, None], x, jnp.inf), axis=0), mask.sum().astype(x.dtype))
@@ -51,7 +53,7 @@ def _columns(function):
     """Apply ``function(values[m], sorted[n], count)`` to every column of [*b, d]."""
 
     def apply(values, params):
-        values = jnp.asarray(values)
+        values = as_float(values)
         flat = values.reshape(-1, values.shape[-1])
         return jax.vmap(function, in_axes=(1, 1, None), out_axes=1)(flat, *params).reshape(values.shape)
 

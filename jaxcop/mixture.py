@@ -89,7 +89,10 @@ def fit_masked(
     num_steps: int,
 ) -> Fit:
     """:func:`fit` without checks, for compiled code: rows where ``mask`` is false do not count."""
-    x, weights = jnp.asarray(x), jnp.asarray(mask, x.dtype)
+    weights = jnp.asarray(mask, x.dtype)
+    # Moments about a point far from the rows would cancel.
+    centre = (jnp.asarray(x) * weights[:, None]).sum(0) / weights.sum()
+    x = x - centre
     # Centres by k-means++ (Arthur & Vassilvitskii 2007): a row is drawn in proportion to its squared distance
     # to the nearest centre so far. The Gumbel trick keeps it one argmax; excluded rows have log-weight -inf.
     noise = jax.random.gumbel(key, (num_components, x.shape[0]), x.dtype)
@@ -114,7 +117,7 @@ def fit_masked(
 
     params, loglik = jax.lax.scan(step, params, None, length=num_steps)
     converged = jnp.isfinite(loglik[-1]) & (jnp.abs(loglik[-1] - loglik[-2]) < 1e-3)
-    return Fit(params, loglik, converged)
+    return Fit(params._replace(means=params.means + centre), loglik, converged)
 
 
 @partial(jax.jit, static_argnames=("num_components", "num_steps", "num_starts"))
@@ -159,4 +162,6 @@ def fit(
             f"num_components: expected 1 to {x.shape[0]} (the number of rows), got {num_components}; choose fewer"
         )
     _checks.positive(regularisation, "regularisation")
+    if num_steps < 2:
+        raise ValueError(f"num_steps: expected at least 2, got {num_steps}; 100 is usual")
     return _fit(key, x, regularisation, num_components, num_steps, num_starts)

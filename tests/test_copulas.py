@@ -166,6 +166,8 @@ def test_parameters_on_a_batch_axis(case):
 
 @each_case
 def test_rosenblatt_inverts_and_is_the_density(case, dtype):
+    if dtype == "float32" and case.copula.name not in BUILT:
+        pytest.skip("a combinator follows the precision of its parts; compiling it twice takes long")
     module, params, w = case.copula, case.params(dtype), points(case.dim, 6, dtype)
     u = module.inverse_rosenblatt(w, params)
     assert u.dtype == dtype
@@ -202,7 +204,7 @@ def test_tau_reference():
         assert_close(module.kendall_tau(params), case["value"], rtol=1e-13, atol=absolute, err_msg=case["id"])
         assert_close(module.from_kendall_tau(case["value"]).theta, params.theta, rtol=1e-12, err_msg=case["id"])
     for case in reference("theta_from_tau", *ARCHIMEDEAN):
-        theta = BUILT[case["family"]].from_kendall_tau(case["params"]["tau"]).theta
+        theta = BUILT[case["family"]].from_kendall_tau(case["tau"]).theta
         assert_close(theta, case["value"], rtol=1e-12, err_msg=case["id"])
     for case in reference("kendall_tau", "gaussian/student_t"):
         for module, extra in ((gaussian, ()), (student_t, (4.0,))):

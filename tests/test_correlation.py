@@ -38,11 +38,31 @@ def test_rank_correlation_reference(dataset):
     assert_close(correlation.spearman(x), stats["spearman_rho"], rtol=1e-13)
 
 
-def test_kendall_tau_counts_every_pair_in_float32():
-    # 2**26 pairs: a plain float32 sum of this many ones stops at 2**24
-    x = np.random.default_rng(0).normal(size=(8192, 2)).astype("float32")
-    expected = scipy.stats.kendalltau(x[:, 0], x[:, 1]).statistic
-    assert abs(float(correlation.kendall_tau(x)[0, 1]) - expected) < 1e-7
+def _scipy_tau(x):
+    return [[scipy.stats.kendalltau(a, b).statistic for b in x.T] for a in x.T]
+
+
+# each side of the number of rows from which pairs are counted by sorting; n (n - 1) / 2 is above 2**31 in the second
+@pytest.mark.parametrize("n", [512, 70_001])
+def test_kendall_tau_counts_every_pair(n, dtype):
+    x = np.random.default_rng(n).normal(size=(n, 3))
+    x[:, 1] += 20 * x[:, 0]
+    x[:, 2] = np.round(10 * x[:, 2] - 40 * x[:, 0]) / 10
+    x = x.astype(dtype)
+    assert_close(correlation.kendall_tau(x), _scipy_tau(x), rtol={"float32": 2e-7, "float64": 1e-14}[dtype])
+
+
+@pytest.mark.parametrize("n", [60, 600])
+def test_masked_kendall_tau_is_that_of_the_other_rows(n):
+    paddings = np.array([0.5, np.inf, np.nan])
+    batch, masks = np.stack([_tied(i, n) for i in range(3)]), np.random.default_rng(2).random((3, n)) < 0.7
+    batch[1, :, 3] = batch[1, :, 1] > 0
+    batch[2, masks[2], 2] = 1.0
+    expected = np.array([_scipy_tau(x[mask]) for x, mask in zip(batch, masks, strict=True)])
+    assert np.isnan(expected).sum() == 7
+    padded = np.where(masks[..., None], batch, paddings[:, None, None])
+    got = jax.jit(jax.vmap(correlation.masked_kendall_tau))(padded, masks)
+    assert_close(got, expected, rtol=1e-13, atol=1e-15)
 
 
 @pytest.mark.parametrize("ours", ["kendall_tau", "spearman"])

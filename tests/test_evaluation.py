@@ -26,6 +26,19 @@ def test_columns_are_the_metrics_whatever_the_chunk():
     direct = metrics.ks(real()[chosen].astype("f4"), TABLES[:, :60].astype("f4"))
     assert_close(columns["ks"], np.asarray(direct, float).mean(1), rtol=1e-6)
     assert_close(columns["ks_max"], np.asarray(direct, float).max(1), rtol=1e-6)
+    others = metrics.fidelity(real()[chosen].astype("f4"), TABLES[:2, :60].astype("f4"))
+    expected = {
+        "ad": np.mean(others.anderson_darling.distance, -1),
+        "tv": np.mean(others.total_variation, -1),
+        "range_coverage": np.mean(others.range_coverage, -1),
+        "wasserstein": np.mean(others.wasserstein, -1),
+        "mmd": others.mmd.unbiased,
+        "mmd_biased": others.mmd.biased,
+        "frechet": others.frechet,
+    }
+    for name, values in expected.items():
+        np.testing.assert_allclose(columns[name][:2], values, rtol=1e-4, atol=1e-6, err_msg=name)
+    assert len({float(columns[name][0]) for name in columns if name != "exact_copies"}) == len(columns) - 1
     for name, values in columns.items():
         assert values.shape == (len(TABLES),)
         np.testing.assert_allclose(values[-1], alone[name][0], rtol=1e-4, atol=1e-5, err_msg=name)
@@ -41,6 +54,23 @@ def test_sizes_are_matched():
         assert_close(values, second[name], rtol=0, err_msg=name)
     with pytest.raises(ValueError, match="num_rows: expected 2 to 60"):
         evaluation.fidelity(key, real(), TABLES, num_rows=61)
+
+
+def test_copies_are_looked_for_among_all_training_rows():
+    train = real()
+    copies = np.concatenate([train, real(3)])[None]
+    columns = evaluation.fidelity(jax.random.key(0), train, copies[:, :60], num_rows=30)
+    assert columns["exact_copies"][0] == 1
+    assert columns["dcr_ratio"][0] == 0
+    direct = metrics.dcr(train.astype("f4"), TABLES[:1, :30].astype("f4"))
+    scaled = evaluation.fidelity(jax.random.key(0), train, TABLES[:1], num_rows=30)["dcr_ratio"][0]
+    assert abs(scaled / float(direct.median_ratio[0]) - 1) < 0.1  # other rows standardise
+
+
+@pytest.mark.parametrize("synthetic", [TABLES[0], TABLES[:0], TABLES[:, :, :2]])
+def test_the_shape_of_synthetic_tables(synthetic):
+    with pytest.raises(ValueError, match="synthetic: expected shape"):
+        evaluation.fidelity(jax.random.key(0), real(), synthetic)
 
 
 def test_utility_columns_are_single_regressions():

@@ -109,3 +109,17 @@ def test_bad_input():
         mixture.fit(jax.random.key(0), x, regularisation=0.0)
     with pytest.raises(ValueError, match="NaN or infinity in columns \\[1\\]"):
         mixture.fit(jax.random.key(0), np.where(np.arange(20).reshape(10, 2) == 3, np.nan, x))
+
+
+def test_an_offset_far_from_zero_changes_nothing():
+    x = np.random.default_rng(0).normal(size=(200, 2)).astype("f4")
+    key = jax.random.key(0)
+    near, far = (mixture.fit(key, x + np.float32(offset), num_components=2) for offset in (0, 4096))
+    assert bool(np.isfinite(far.loglik).all())
+    np.testing.assert_allclose(far.params.means - 4096, near.params.means, atol=2e-2)
+    np.testing.assert_allclose(far.loglik[-1], near.loglik[-1], rtol=1e-2)
+
+
+def test_too_few_steps():
+    with pytest.raises(ValueError, match="num_steps"):
+        mixture.fit(jax.random.key(0), np.random.default_rng(0).normal(size=(20, 2)), num_steps=1, num_components=1)

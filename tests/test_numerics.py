@@ -20,6 +20,31 @@ _P, _DF, _VALUE, _BY_P, _BY_DF = (
 )
 
 _DIFFERENCES = {"order": 1, "modes": ("rev",), "rtol": 1e-5, "eps": 1e-6}
+# Enough p at one df for the series to be used.
+_MANY = np.concatenate(
+    [np.geomspace(1e-12, 0.4, 150), 0.5 + 0.1 * np.linspace(-1, 1, 51) ** 3, 1 - np.geomspace(1e-12, 0.4, 50)]
+)
+
+
+@jax.jit
+def _value_and_slopes(p, df):
+    value, by_p = jax.jvp(lambda p: student_t_quantile(p, df), (p,), (jnp.ones_like(p),))
+    return value, by_p, jax.jvp(lambda df: student_t_quantile(p, df), (df,), (jnp.ones_like(df),))[1]
+
+
+def _exact_slope(p, df):
+    # -F_df / f at the quantile, by mpmath's own differences in 40 digits
+    mpmath.mp.dps = 40
+    x = mpmath.mpf(float(scipy.stats.t.ppf(p, df)))
+
+    def log_density(v):
+        return mpmath.loggamma((v + 1) / 2) - mpmath.loggamma(v / 2) - mpmath.log(v * mpmath.pi) / 2
+
+    def tail(v):
+        return mpmath.betainc(v / 2, mpmath.mpf(1) / 2, 0, v / (v + x**2), regularized=True) / 2
+
+    density = mpmath.exp(log_density(mpmath.mpf(df)) - (df + mpmath.mpf(1)) / 2 * mpmath.log1p(x**2 / df))
+    return float((mpmath.diff(tail, mpmath.mpf(df)) if x > 0 else -mpmath.diff(tail, mpmath.mpf(df))) / density)
 
 
 @jax.jit
@@ -87,6 +112,71 @@ def test_quantile_against_scipy():
     df = np.exp(rng.uniform(np.log(0.5), np.log(1e4), p.size))
     # scipy itself is good to about 1e-12 here
     assert_close(student_t_quantile(p, df), scipy.stats.t.ppf(p, df), rtol=1e-11)
+
+
+@pytest.mark.parametrize("df", [0.5, 2.0, 4.0, 6.0, 8.0, 300.0, 1e4])
+def test_many_quantiles_at_one_df(df):
+    value, by_p, by_df = _value_and_slopes(_MANY, df)
+    # scipy loses digits near the centre (1e-6 at df = 4): there, the series of the quantile.
+    tails, centre = np.abs(_MANY - 0.5) > 0.01, np.abs(_MANY - 0.5) < 0.002
+    assert_close(value[tails], scipy.stats.t.ppf(_MANY[tails], df), rtol=1e-11)
+    t = (_MANY[centre] - 0.5) / scipy.stats.t.pdf(0, df)
+    r = 1 / df
+    assert_close(value[centre], t * (1 + (1 + r) * t**2 / 6 + (1 + r) * (7 + r) * t**4 / 120), rtol=1e-11)
+    assert_close(by_p, 1 / scipy.stats.t.pdf(scipy.stats.t.ppf(_MANY, df), df), rtol=1e-10)
+    some = [3, 60, 140, 160, 172, 190, 230, 249]
+    assert_close(by_df[np.array(some)], [_exact_slope(_MANY[i], df) for i in some], rtol=1e-8)
+
+
+def test_many_quantiles_in_float32():
+    p = _MANY.astype("float32")
+    p = p[(p > 0) & (p < 1)]
+    for df in np.float32([0.5, 4, 300]):
+        value, by_p, by_df = _value_and_slopes(p, df)
+        expected, expected_by_p, expected_by_df = _value_and_slopes(p.astype("float64"), np.float64(df))
+        assert value.dtype == by_p.dtype == by_df.dtype == jnp.float32
+        assert_close(value, expected, rtol=2e-5)
+        assert_close(by_p, expected_by_p, rtol=1e-4)
+        assert_close(by_df, expected_by_df, rtol=1e-4)
+
+
+def test_series_reference():
+    ok = (_DF >= 0.5) & np.isfinite(_BY_P) & np.isfinite(_BY_DF)
+    assert ok.sum() > 20
+
+    @jax.jit
+    @jax.vmap
+    def series(p, df):
+        return jax.value_and_grad(lambda p, df: _numerics._quantile_from_series(p[None], df)[0][0], (0, 1))(p, df)
+
+    value, (by_p, by_df) = series(_P[ok], _DF[ok])
+    assert_close(value, _VALUE[ok], rtol=1e-11)
+    assert_close(by_p, _BY_P[ok], rtol=1e-10)
+    assert_close(by_df, _BY_DF[ok], rtol=1e-8)
+
+
+def test_second_derivatives_of_many_quantiles():
+    @jax.jit
+    def second(p, df):
+        by_df = jax.jvp(lambda df: _value_and_slopes(p, df), (df,), (jnp.ones_like(df),))[1]
+        return by_df[1:], jax.jvp(lambda p: _value_and_slopes(p, df), (p,), (jnp.ones_like(p),))[1][2]
+
+    df, step = 3.0, 1e-3
+    (by_p_df, by_df_df), by_df_p = second(_MANY, df)
+    high, low = _value_and_slopes(_MANY, df + step), _value_and_slopes(_MANY, df - step)
+    assert_close(by_p_df, (high[1] - low[1]) / (2 * step), rtol=1e-5, atol=1e-9)
+    assert_close(by_df_df, (high[2] - low[2]) / (2 * step), rtol=1e-5, atol=1e-9)
+    assert_close(by_df_p, by_p_df, rtol=1e-7)
+
+
+def test_many_quantiles_at_the_edges(dtype):
+    p = np.full(200, 0.25, dtype)
+    p[:6] = 0, 0.5, 1, -0.1, 1.5, np.nan
+    np.testing.assert_array_equal(student_t_quantile(p, 3.0)[:6], [-np.inf, 0, np.inf, np.nan, np.nan, np.nan])
+    p[:6] = np.finfo(dtype).tiny
+    value, _, by_df = _value_and_slopes(p, jnp.asarray(0.1, dtype))
+    assert -np.finfo(dtype).max <= float(value[0]) < -np.finfo(dtype).max / 10
+    assert jnp.isfinite(by_df).all()
 
 
 def test_quantile_edges_and_saturation(dtype):

@@ -54,6 +54,16 @@ def test_rows_are_finite_of_the_right_shape_and_dtype(case):
     assert np.isfinite(rows).all()
 
 
+@pytest.mark.parametrize("name", ["smoothed", "copula_gaussian", "gaussian_mixture_copula"])
+def test_whole_numbers_are_a_table_too(name):
+    x = np.random.default_rng(0).integers(0, 50, (60, 3))
+    synthesizer = CASES[name]
+    synthesizer.check(x, synthesizer.hyper)
+    rows = np.asarray(synthesizer.sample(jax.random.key(1), fit(synthesizer, x), 100))
+    assert np.isfinite(rows).all()
+    assert rows.std() > 5
+
+
 def test_margins_stay_in_the_training_range_and_close(case):
     name, synthesizer = case
     x = table()

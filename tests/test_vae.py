@@ -231,3 +231,16 @@ def test_bad_configuration(change, message):
 def test_bad_input_is_refused_before_compiling(x, config, hyper, options, message):
     with pytest.raises(ValueError, match=message):
         vae.fit(jax.random.key(0), x, config, hyper, **options)
+
+
+@pytest.mark.parametrize("weights", [np.eye(60)[0], np.arange(60) < 15])
+def test_batches_without_weight_do_no_harm(weights):
+    x = np.random.default_rng(0).normal(size=(60, 3))
+    config = vae.Config(hidden=(8,), latent_dim=2, epochs=3, batch_size=8)
+    info = vae.fit(jax.random.key(0), x, config, weights=weights).info
+    assert info.finite
+    assert np.isfinite(info.elbo).all()
+
+
+def test_layer_widths_may_be_a_list():
+    assert vae.Config(hidden=[8]) == vae.Config(hidden=(8,))

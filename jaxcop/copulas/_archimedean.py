@@ -14,19 +14,19 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from jaxcop import correlation
-from jaxcop._numerics import as_float, concrete, open_unit
+from jaxcop._numerics import concrete, open_unit
 
 # Stands for the log of zero where logs are added: finite, so that no derivative is 0 * infinity.
 LOG_ZERO = -1e30
 
 
-def check_theta(theta, low: float) -> Array:
-    """``theta`` as a float scalar, or say why it is outside [low, infinity)."""
+def check_theta(theta, low: float):
+    """``theta`` as it is, so that a Python number adapts to its points; or say why it is outside [low, infinity)."""
     values = concrete(theta)
     if values is not None and not (values.shape == () and np.isfinite(values) and values >= low):
         bound = "" if low == -np.inf else f" >= {low:g}"
         raise ValueError(f"theta: expected one finite number{bound}, got {values}; use vmap for several")
-    return as_float(theta)
+    return theta
 
 
 def mean_tau(u: Float[Array, "n d"], mask, low: float) -> Float[Array, ""]:

@@ -55,14 +55,15 @@ def _mixture_of(copulas: tuple[Copula, ...]) -> Copula:
     def stacked(function_name: str, first, components):
         return jnp.stack([getattr(c, function_name)(first, p) for c, p in zip(copulas, components, strict=True)], -1)
 
+    @jax.jit
     def weighted_logpdf(u, params):
-        return stacked("logpdf", u, params.components) + jax.nn.log_softmax(params.logits)
-
-    def logpdf(u: Float[Array, "*b d"], params) -> Float[Array, "*b"]:
-        terms = weighted_logpdf(check_points(u), check(params))
+        terms = stacked("logpdf", u, params.components) + jax.nn.log_softmax(params.logits)
         # All terms are -inf outside the cube, where the gradient of a log-sum is undefined.
         inside = jnp.isfinite(terms).any(-1)
         return jnp.where(inside, logsumexp(jnp.where(inside[..., None], terms, 0), axis=-1), -jnp.inf)
+
+    def logpdf(u: Float[Array, "*b d"], params) -> Float[Array, "*b"]:
+        return weighted_logpdf(check_points(u), check(params))
 
     def sample(key: Array, params, shape: tuple[int, ...]) -> Float[Array, "*b d"]:
         logits, components = check(params)
@@ -87,6 +88,7 @@ def _mixture_of(copulas: tuple[Copula, ...]) -> Copula:
     def units(flat):
         return jnp.eye(flat.shape[1], dtype=flat.dtype)[:, None, :] * jnp.ones_like(flat)
 
+    @jax.jit
     def blended(u, params):
         values, slopes = conditionals(u, params.components)
         # The posterior weight of a component given the coordinates before j: its density of those coordinates.
@@ -144,7 +146,7 @@ def _mixture_of(copulas: tuple[Copula, ...]) -> Copula:
     def unconstrain(params, dim: int) -> Float[Array, "n"]:
         logits, components = check(params)
         parts = [c.unconstrain(p, dim) for c, p in zip(copulas, components, strict=True)]
-        return jnp.concatenate([logits[1:] - logits[0], *parts])
+        return jnp.concatenate([logits[1:] - logits[0], *(part.astype(logits.dtype) for part in parts)])
 
     def start(key, u, mask, shrinkage=None) -> Params:
         return Params(jnp.zeros(len(copulas), u.dtype), tuple(c.start(key, u, mask, shrinkage) for c in copulas))

@@ -186,7 +186,7 @@ def sample(key: Array, params: Params, shape: tuple[int, ...]) -> Float[Array, "
     >>> print(sample(jax.random.key(0), Params(2.0), (5, 3)).shape)
     (5, 3)
     """
-    theta = _check(params)
+    theta = as_float(_check(params))
     return _inverse_rosenblatt(open_unit(jax.random.uniform(key, check_shape(shape), theta.dtype)), theta)
 
 
@@ -196,7 +196,7 @@ def kendall_tau(params: Params) -> Float[Array, ""]:
     >>> print(kendall_tau(Params(2.0)))
     0.5
     """
-    theta = _check(params)
+    theta = as_float(_check(params))
     return theta / (theta + 2)
 
 
@@ -216,7 +216,7 @@ def tail_dependence(params: Params) -> TailDependence:
     >>> print(tail_dependence(Params(1.0)).lower)
     0.5
     """
-    theta = _check(params)
+    theta = as_float(_check(params))
     positive = jnp.where(theta > 0, theta, 1)
     return TailDependence(jnp.where(theta > 0, jnp.exp2(-1 / positive), 0), jnp.zeros_like(theta))
 
@@ -245,7 +245,7 @@ def unconstrain(params: Params, dim: int) -> Float[Array, "1"]:
     >>> print(unconstrain(Params(1.0), 3).round(4))
     [0.5413]
     """
-    return softplus_inverse(_check(params))[None]
+    return softplus_inverse(as_float(_check(params)))[None]
 
 
 def start(key, u: Float[Array, "n d"], mask: Bool[Array, "n"], shrinkage=None) -> Params:

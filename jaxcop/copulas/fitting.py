@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+import scipy.stats
 from jaxtyping import Array, Bool, Float
 
 from jaxcop import _checks
@@ -69,8 +70,11 @@ def pseudo_observations(x: Float[Array, "n d"], *, mid_distribution: bool = Fals
      [0.25  0.375]
      [0.5   0.75 ]]
     """
+    values = concrete(x)
+    # Ranked in numpy where possible: casting to float32 first would tie large numbers.
+    ranks = None if values is None else scipy.stats.rankdata(_checks.table(values, "x", allow_constant=True), axis=0)
     x = check_points(x, name="x")
-    ranks = jax.scipy.stats.rankdata(x, axis=0)
+    ranks = jax.scipy.stats.rankdata(x, axis=0) if ranks is None else jnp.asarray(ranks)
     u = (ranks - 0.5) / x.shape[0] if mid_distribution else ranks / (x.shape[0] + 1)
     return u.astype(x.dtype)
 

@@ -119,9 +119,10 @@ def _generate(log_t, theta):
 @jax.jit
 def _cdf(u, theta):
     size = _magnitude(theta)
-    moved = _reflect(u, theta)
-    joint = _generate(jax.scipy.special.logsumexp(_log_generator(moved, size), -1), size)
-    return jnp.where(theta < 0, u[..., 0] - joint, joint)
+    joint = _generate(jax.scipy.special.logsumexp(_log_generator(u, size), -1), size)
+    # log(1 + prod (exp(s u_i) - 1) / (exp(s) - 1)) / s for s = -theta > 0
+    log_product = jnp.sum(size * u + log1mexp(size * u), -1) - size - log1mexp(size)
+    return jnp.where(theta < 0, jax.nn.softplus(log_product) / size, joint)
 
 
 def cdf(u: Float[Array, "*b d"], params: Params) -> Float[Array, "*b"]:
@@ -224,7 +225,7 @@ def sample(key: Array, params: Params, shape: tuple[int, ...]) -> Float[Array, "
     (5, 3)
     """
     shape = check_shape(shape)
-    return _sample(key, _check(params, shape[-1]), shape)
+    return _sample(key, as_float(_check(params, shape[-1])), shape)
 
 
 # tau / theta = 4 sum_k B_2k theta**(2k-2) / ((2k+1) (2k)!), whose terms fall by (theta / 2 pi)**2.
@@ -252,7 +253,7 @@ def kendall_tau(params: Params) -> Float[Array, ""]:
     >>> print(kendall_tau(Params(5.0)).round(4))
     0.4567
     """
-    theta = _check(params)
+    theta = as_float(_check(params))
     return jnp.where(theta < 0, -1, 1) * _tau(_magnitude(theta))
 
 
@@ -274,7 +275,7 @@ def tail_dependence(params: Params) -> TailDependence:
     >>> print(tail_dependence(Params(5.0)).upper)
     0.0
     """
-    zero = jnp.zeros_like(_check(params))
+    zero = jnp.zeros_like(as_float(_check(params)))
     return TailDependence(zero, zero)
 
 
@@ -303,7 +304,7 @@ def unconstrain(params: Params, dim: int) -> Float[Array, "1"]:
     >>> print(unconstrain(Params(-2.0), 2))
     [-2.]
     """
-    theta = _check(params, dim)
+    theta = as_float(_check(params, dim))
     return (theta if dim == 2 else softplus_inverse(theta))[None]
 
 

@@ -192,7 +192,11 @@ def kendall_tau(params: Params) -> Float[Array, "d d"]:
     [[1.     0.3333]
      [0.3333 1.    ]]
     """
-    params = _check(params)
+    return _kendall_tau(_check(params))
+
+
+@jax.jit
+def _kendall_tau(params):
     weights = jax.nn.softmax(params.logits)
     covariance = params.scale @ jnp.swapaxes(params.scale, 1, 2)
     total = covariance[:, None] + covariance

@@ -188,7 +188,7 @@ def sample(key: Array, params: Params, shape: tuple[int, ...]) -> Float[Array, "
     >>> print(sample(jax.random.key(0), Params(2.0), (5, 3)).shape)
     (5, 3)
     """
-    return _sample(key, _check(params), check_shape(shape))
+    return _sample(key, as_float(_check(params)), check_shape(shape))
 
 
 def kendall_tau(params: Params) -> Float[Array, ""]:
@@ -197,7 +197,7 @@ def kendall_tau(params: Params) -> Float[Array, ""]:
     >>> print(kendall_tau(Params(2.0)))
     0.5
     """
-    theta = _check(params)
+    theta = as_float(_check(params))
     return (theta - 1) / theta
 
 
@@ -216,7 +216,7 @@ def tail_dependence(params: Params) -> TailDependence:
     >>> print(tail_dependence(Params(2.0)).upper.round(4))
     0.5858
     """
-    theta = _check(params)
+    theta = as_float(_check(params))
     # 2 - 2**(1/theta) = -2 expm1((1/theta - 1) log 2)
     return TailDependence(jnp.zeros_like(theta), -2 * jnp.expm1((1 - theta) / theta * jnp.log(2.0).astype(theta.dtype)))
 
@@ -245,7 +245,7 @@ def unconstrain(params: Params, dim: int) -> Float[Array, "1"]:
     >>> print(unconstrain(Params(2.0), 3).round(4))
     [0.5413]
     """
-    return softplus_inverse(_check(params) - 1)[None]
+    return softplus_inverse(as_float(_check(params)) - 1)[None]
 
 
 def start(key, u: Float[Array, "n d"], mask: Bool[Array, "n"], shrinkage=None) -> Params:

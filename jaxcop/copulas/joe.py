@@ -172,7 +172,7 @@ def sample(key: Array, params: Params, shape: tuple[int, ...]) -> Float[Array, "
     >>> print(sample(jax.random.key(0), Params(2.0), (5, 3)).shape)
     (5, 3)
     """
-    return _sample(key, _check(params), check_shape(shape))
+    return _sample(key, as_float(_check(params)), check_shape(shape))
 
 
 # (digamma(1+a) - digamma(2)) / (a - 1) in powers of a - 1, which lies in [-1, 1]; zeta(n+1) - 1 halves with each term.
@@ -190,7 +190,7 @@ def kendall_tau(params: Params) -> Float[Array, ""]:
     >>> print(kendall_tau(Params(2.0)).round(4))
     0.3551
     """
-    return _tau(_check(params))
+    return _tau(as_float(_check(params)))
 
 
 def from_kendall_tau(tau: Float[Array, ""]) -> Params:
@@ -209,7 +209,7 @@ def tail_dependence(params: Params) -> TailDependence:
     >>> print(tail_dependence(Params(2.0)).upper.round(4))
     0.5858
     """
-    theta = _check(params)
+    theta = as_float(_check(params))
     return TailDependence(jnp.zeros_like(theta), -2 * jnp.expm1((1 - theta) / theta * float(np.log(2))))
 
 
@@ -237,7 +237,7 @@ def unconstrain(params: Params, dim: int) -> Float[Array, "1"]:
     >>> print(unconstrain(Params(2.0), 3).round(4))
     [0.5413]
     """
-    return softplus_inverse(_check(params) - 1)[None]
+    return softplus_inverse(as_float(_check(params)) - 1)[None]
 
 
 def start(key, u: Float[Array, "n d"], mask: Bool[Array, "n"], shrinkage=None) -> Params:

@@ -1,5 +1,7 @@
 """The Student-t copula: the dependence of a multivariate t, with equal tail dependence at both ends."""
 
+import functools
+import math
 from typing import NamedTuple
 
 import jax
@@ -17,8 +19,9 @@ from jaxcop._numerics import (
     student_t_cdf,
     student_t_log_peak,
     student_t_quantile,
+    student_t_quantile_and_log,
 )
-from jaxcop.copulas._contract import Copula, TailDependence, check_inside, check_points, check_shape, split_cube
+from jaxcop.copulas._contract import Copula, TailDependence, check_inside, check_points, check_shape
 from jaxcop.copulas._elliptical import colour, correlation_of, quadratic, start_correlation, tau_of, whiten
 
 # Where df has unconstrained coordinates: outside, no likelihood on real data tells one value from the next.
@@ -44,26 +47,25 @@ def _check(params: Params) -> Params:
 
 @jax.jit
 def _logpdf(u, correlation, df):
-    inside, safe = split_cube(u)
-    dim = u.shape[-1]
-    x = student_t_quantile(safe, df)
-    # Squares of x overflow for tiny df: then, and only then, take out the largest coordinate.
-    top = jax.lax.stop_gradient(jnp.max(jnp.abs(x), -1))
-    scaled = top > jnp.finfo(x.dtype).max ** 0.25
-    scale = jnp.where(scaled, top, 1)
-    q, half_log_det = quadratic(x / scale[..., None], correlation)
-    ratio = q / df
-    joint = jnp.where(
-        scaled,
-        2 * jnp.log(scale) + jnp.log(jnp.where(scaled, ratio + scale**-2.0, 1)),
-        jnp.log1p(jnp.where(scaled, 0, ratio)),
-    )
-    margins = jnp.sum(log1p_square(x / jnp.sqrt(df)), -1)
+    shape, dim = u.shape[:-1], u.shape[-1]
+    # Columns first, where loops run along the points. Coordinates outside are moved to the centre, so that gradients
+    # stay finite, and the density is masked below.
+    columns = u.reshape(-1, dim).T
+    inside = (columns > 0) & (columns < 1)
+    x, log_squares = student_t_quantile_and_log(jnp.where(inside, columns, 0.5), df)
+    # Squares of x overflow for tiny df: then, and only then, take out the largest log(1 + x**2/df).
+    top = functools.reduce(jnp.maximum, jax.lax.stop_gradient(log_squares))
+    far = top > math.log(jnp.finfo(x.dtype).max) / 2
+    scaled = jnp.where(far, jnp.sign(x) * jnp.exp((log_squares - top) / 2), x / jnp.sqrt(df))
+    ratio, half_log_det = quadratic(scaled.T, correlation)
+    joint = jnp.where(far, top, 0) + jnp.log1p(jnp.where(far, ratio - 1, ratio))
     # log-gamma of df/2, (df+1)/2 and (df+d)/2 as a sum of neighbouring ratios, none of which cancels.
     k = jnp.arange(dim, dtype=u.dtype)
     constant = jnp.sum(student_t_log_peak(df + k) - student_t_log_peak(df) + jnp.log1p(k / df) / 2)
+    # A product instead of a sum over the few rows, which xla does not vectorise on a CPU.
+    margins = jnp.matmul(jnp.ones(dim, u.dtype), log_squares, precision="highest")
     value = constant - half_log_det - (df + dim) / 2 * joint + (df + 1) / 2 * margins
-    return jnp.where(inside, value, -jnp.inf)
+    return jnp.where(jnp.all(inside, 0), value, -jnp.inf).reshape(shape)
 
 
 def logpdf(u: Float[Array, "*b d"], params: Params) -> Float[Array, "*b"]:
@@ -106,7 +108,7 @@ def rosenblatt(u: Float[Array, "*b d"], params: Params) -> Float[Array, "*b d"]:
 @jax.jit
 def _inverse_rosenblatt(w, correlation, df):
     df_j = df + jnp.arange(w.shape[-1], dtype=w.dtype)
-    t = student_t_quantile(w, df_j)
+    t = jax.vmap(student_t_quantile, (-1, 0), -1)(w, df_j)  # by column, each with its own df
     # 1 + q_j/df = (1 + q_{j-1}/df) (1 + t_j**2/(df+j-1)): a running product, so no coordinate waits for another.
     grow = log1p_square(t / jnp.sqrt(df_j))
     e = t * jnp.exp((jnp.cumsum(grow, -1) - grow) / 2) * jnp.sqrt(df / df_j)

@@ -153,8 +153,8 @@ def faed(
 
     The floor is the mean of the same distance between two bootstrap samples of ``real``, of n and of m rows, over
     ``draws`` pairs (``key`` draws them). Read the ratio: the value depends on the sizes and on the autoencoders. It is
-    about 1 for a bootstrap of the training rows and 1 to 3 for fresh real rows, since the encoders fit the training
-    rows a little too well: print the ratio of held-out real rows beside it.
+    below 1 for a bootstrap of the training rows, since its null compares two resamples, and larger for fresh real rows,
+    since the encoders fit the training rows a little too well: print the ratio of held-out real rows beside it.
 
     Shapes: real ``[n, d]`` (the training rows, or held-out ones), synthetic ``[*r, m, d]`` give ``value`` and ``ratio``
     ``[*r]``, ``floor`` a scalar, ``members`` ``[*r, k]``.

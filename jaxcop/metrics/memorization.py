@@ -17,8 +17,7 @@ class DCR(NamedTuple):
 
 
 @jax.jit
-def _dcr(train, synthetic):
-    _, scale = _inputs.location_scale(train)
+def _dcr(train, synthetic, scale):
     n = train.shape[0]
 
     def to_others(block, index):
@@ -47,13 +46,15 @@ def _root(squared):
     return jnp.where(positive, jnp.sqrt(jnp.where(positive, squared, 1)), 0)
 
 
-def dcr(train: Float[Array, "n d"], synthetic: Float[Array, "*r m d"]) -> DCR:
+def dcr(
+    train: Float[Array, "n d"], synthetic: Float[Array, "*r m d"], *, reference: Float[Array, "k d"] | None = None
+) -> DCR:
     """Distance to the closest record: the median over synthetic rows, against that of the training rows themselves.
 
     ``median_ratio`` = median over y of min over x of norm(y - x), divided by the median over **distinct** training rows
     of the distance to the nearest other distinct one. Rows that occur twice in ``train`` would make that divisor 0.
-    Columns are standardised (ddof 0) by ``train``. ``exact_copies`` is the share of synthetic rows equal to some
-    training row.
+    Columns are standardised (ddof 0) by ``reference`` (default: ``train``). ``exact_copies`` is the share of synthetic
+    rows equal to some training row.
 
     Shapes: train ``[n, d]``, synthetic ``[*r, m, d]`` give two arrays ``[*r]``. Memory is bounded.
     Raises ValueError for other shapes, fewer than 2 rows, unequal columns, NaN or infinity, a constant training column.
@@ -65,4 +66,5 @@ def dcr(train: Float[Array, "n d"], synthetic: Float[Array, "*r m d"]) -> DCR:
     >>> round(float(value.median_ratio), 2), round(float(value.exact_copies), 2)
     (0.0, 0.67)
     """
-    return _dcr(*_inputs.pair(train, synthetic, allow_constant=False))
+    train, synthetic, reference = _inputs.triple(train, synthetic, reference)
+    return _dcr(train, synthetic, _inputs.location_scale(reference)[1])

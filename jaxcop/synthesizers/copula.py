@@ -31,7 +31,8 @@ def copula(family: str | Copula, *, method: str = "ml", margin: str = "empirical
     to_uniform, from_uniform = margins.MARGINS[margin]
 
     def check(x, hyper):
-        _checks.table(x, min_rows=3)
+        if _checks.table(x, min_rows=3).shape[1] < 2:
+            raise ValueError("x: expected at least 2 columns, got 1; a single column has no dependence")
 
     def fit(key, x, mask, hyper):
         fitted = margins.fit(x, mask)

@@ -53,7 +53,7 @@ def vae(config: Config, *, scaling: str = "normal_scores", hyper: Hyper | None =
             fitted = Moments(mean, jnp.sqrt(jnp.where(mask[:, None], (x - mean) ** 2, 0).sum(0) / count))
             scaled = (x - fitted.mean) / fitted.sd
         scaled = jnp.where(mask[:, None], scaled, 0)
-        return FittedVAE(training.fit_masked(key, scaled, mask, mask.astype(x.dtype), hyper, config), fitted)
+        return FittedVAE(training.fit_masked(key, scaled, mask, mask.astype(scaled.dtype), hyper, config), fitted)
 
     def sample(key, fitted: FittedVAE, n: int):
         columns = fitted.scaling[0].shape[-1]

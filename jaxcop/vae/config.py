@@ -29,6 +29,7 @@ class Config:
     batch_size: int = 64
 
     def __post_init__(self):
+        object.__setattr__(self, "hidden", tuple(self.hidden))
         _checks.one_of(self.prior, PRIORS, "prior")
         _checks.one_of(self.schedule, SCHEDULES, "schedule")
         for name in ("latent_dim", "num_components", "epochs", "batch_size"):

@@ -68,7 +68,9 @@ def step(state: State, batch, weights, noise, beta, config: Config, hyper: Hyper
 
     def loss(vector):
         parts = terms(nets, vector, batch, noise, hyper.min_scale)
-        mean = jax.tree.map(lambda part: (part * weights).sum() / weights.sum(), parts)
+        total = weights.sum()
+        # A batch without weight counts for nothing.
+        mean = jax.tree.map(lambda part: (part * weights).sum() / jnp.where(total > 0, total, 1), parts)
         return -elbo(mean, beta), mean
 
     gradient, mean = jax.grad(loss, has_aux=True)(state.vector)
@@ -116,8 +118,10 @@ def fit_masked(
             batch, batch_weights, noise, beta = inputs
             return step(state, batch, batch_weights, noise, beta, config, hyper, num_steps)
 
-        state, means = jax.lax.scan(one, state, (x[rows], weights[rows] * filled, noise, beta))
-        means = jax.tree.map(jnp.mean, means)
+        batch_weights = weights[rows] * filled
+        state, means = jax.lax.scan(one, state, (x[rows], batch_weights, noise, beta))
+        used = batch_weights.sum(1) > 0
+        means = jax.tree.map(lambda part: (part * used).sum() / used.sum(), means)
         return state, (means, beta[-1])
 
     state, (means, beta) = jax.lax.scan(epoch, init(key_init, config, num_columns, x.dtype), jnp.arange(config.epochs))
