@@ -138,7 +138,8 @@ def masked_kendall_tau(x: Float[Array, "n d"], mask: Bool[Array, " n"]) -> Float
     concordance = _concordance_by_pairs if x.shape[0] <= _FEW_ROWS else _concordance_by_ranks
     total = concordance(x, mask)
     scale = jnp.sqrt(jnp.diagonal(total))
-    return total / scale[:, None] / scale
+    # The roots may round the diagonal over 1.
+    return jnp.clip(total / scale[:, None] / scale, -1, 1)
 
 
 def kendall_tau(x: Float[Array, "n d"]) -> Float[Array, "d d"]:

@@ -6,6 +6,13 @@ import pytest
 jax.config.update("jax_enable_x64", True)
 
 
+@pytest.fixture(scope="module", autouse=True)
+def _programs_of_one_file():
+    """Free the compiled programs of a file: each holds memory maps, of which Linux grants a process 65,530."""
+    yield
+    jax.clear_caches()
+
+
 @pytest.fixture(params=["float32", "float64"])
 def dtype(request):
     return request.param

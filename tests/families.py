@@ -68,7 +68,7 @@ _MIXTURE = mixture.Params(
     np.array([[0.0, 0.0, 0.0], [1.5, -1.0, 0.5], [-2.0, 1.0, 1.0]]),
     np.array([np.linalg.cholesky(np.array(_THREE)), np.diag([0.5, 1.5, 1.0]), np.tri(3) * 0.6]),
 )
-_BLEND = mixture_of(clayton.COPULA, survival(gumbel.COPULA), independence.COPULA)
+_BLEND = mixture_of(clayton.COPULA, survival(gumbel.COPULA))
 CASES = (
     _case("independence", 3),
     _case("gaussian", 2, _TWO),
@@ -90,8 +90,8 @@ CASES = (
         _BLEND,
         3,
         blend.Params(
-            np.log([0.5, 0.3, 0.2]),
-            (clayton.Params(np.array(3.0)), gumbel.Params(np.array(2.0)), independence.Params()),
+            np.log([0.6, 0.4]),
+            (clayton.Params(np.array(3.0)), gumbel.Params(np.array(2.0))),
         ),
     ),
     Case("gaussian mixture d=3", gaussian_mixture.copula(3), 3, _MIXTURE),

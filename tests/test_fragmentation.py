@@ -24,10 +24,11 @@ POOL = blasts.load_pool()
 TABLE, _ = numeric_table(POOL, fragmentation.COLUMNS, target=blasts.TARGET)
 
 
-def run(table, seeds=(0, 1)):
+def run(table, seeds=(0, 1), generators=CONFIG.generators):
+    config = dataclasses.replace(CONFIG, generators=generators)
     splits = blasts.make_splits(POOL, "blast", seeds)
     screen = fragmentation.Screen(Console(quiet=True))
-    return splits, fragmentation.run_protocol(fragmentation.plan(CONFIG, "blast", POOL, table, splits), screen)
+    return splits, fragmentation.run_protocol(fragmentation.plan(config, "blast", POOL, table, splits), screen)
 
 
 @pytest.fixture(scope="module")
@@ -68,10 +69,12 @@ def test_same_configuration_same_numbers(plain):
 
 
 def test_a_split_gives_the_same_result_whatever_is_beside_it(plain):
-    _, alone = run(TABLE, seeds=(0,))
-    expected = [t for label, t in plain[1].tables[0] if label["generator"] == "bootstrap"]
-    found = [t for label, t in alone.tables[0] if label["generator"] == "bootstrap"]
-    np.testing.assert_array_equal(expected[0], found[0])
+    _, alone = run(TABLE, seeds=(0,), generators=("copula_gaussian",))
+    for name in ("bootstrap", "smoothed", "copula_gaussian"):
+        expected, found = (
+            [t for label, t in result.tables[0] if label["generator"] == name] for result in (plain[1], alone)
+        )
+        np.testing.assert_allclose(expected[0], found[0], rtol=1e-5)
 
 
 def test_inner_folds_are_cut_from_training_rows_without_shared_blasts():

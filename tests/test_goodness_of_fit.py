@@ -55,7 +55,7 @@ def _tables(n):
     ("statistic", "method", "n", "num_resamples"),
     [
         ("cramer_von_mises", "parametric", 60, 59),
-        ("rosenblatt", "parametric", 60, 59),
+        pytest.param("rosenblatt", "parametric", 60, 59, marks=pytest.mark.slow),
         ("cramer_von_mises", "multiplier", 400, 199),
     ],
 )

@@ -71,7 +71,8 @@ def _mixture_of(copulas: tuple[Copula, ...]) -> Copula:
         choice_key, *keys = jax.random.split(key, len(copulas) + 1)
         choice = jax.random.categorical(choice_key, logits, shape=shape[:-1])
         draws = [c.sample(k, p, shape) for c, k, p in zip(copulas, keys, components, strict=True)]
-        return jnp.select([(choice == i)[..., None] for i in range(len(copulas))], draws)
+        which = [(choice == i)[..., None] for i in range(len(copulas))]
+        return jnp.select(which, [draw.astype(logits.dtype) for draw in draws])
 
     def conditionals(u, components):
         """Every component's Rosenblatt transform [*b, d, k] and the log of its diagonal derivative."""

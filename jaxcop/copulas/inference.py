@@ -183,7 +183,7 @@ def standard_errors(
     Works under ``vmap``; the strings stay outside. Raises ValueError as :func:`fit` does, for an estimator that does
     not go with the method, and for a bootstrap without a key. Source: Genest, Ghoudi and Rivest (1995).
 
-    >>> from jaxcop.copulas import clayton
+    >>> from jaxcop.copulas import clayton, fit
     >>> u = clayton.sample(jax.random.key(0), clayton.Params(2.0), (500, 2))
     >>> errors = standard_errors(u, "clayton", fit(u, "clayton"))
     >>> errors.estimator, bool(errors.valid), bool(0.1 < errors.params.theta < 0.2)
@@ -224,7 +224,7 @@ def interval(u: Float[Array, "n d"], family: str | Copula, fitted: Fit, *, level
     the error. Bootstrap: quantiles of the replicates (the percentile interval), entry by entry. Look at
     ``errors.valid``.
 
-    >>> from jaxcop.copulas import clayton
+    >>> from jaxcop.copulas import clayton, fit
     >>> u = clayton.sample(jax.random.key(0), clayton.Params(2.0), (500, 2))
     >>> limits = interval(u, "clayton", fit(u, "clayton"), level=0.99)
     >>> bool(limits.lower.theta < 2 < limits.upper.theta)
