@@ -236,7 +236,7 @@ def _utility_legend(with_controls: bool) -> tuple[list[Line2D], list[str]]:
     mean = {"marker": "D", "ls": "-", "color": "black", "ms": 6}
     entries = {
         "one split": Line2D([], [], marker="o", ls="", color=COLOURS[0], alpha=0.6, ms=4),
-        f"mean and {CONFIDENCE:.0%} interval": Line2D([], [], mfc=COLOURS[0], **mean),
+        f"mean and {CONFIDENCE:.0%} interval, splits as independent": Line2D([], [], mfc=COLOURS[0], **mean),
         "control": Line2D([], [], marker="o", ls="", mfc="white", mec=GREY, ms=5),
         "train-real-test-real ceiling and its interval": Line2D([], [], color=COLOURS[2], lw=2),
     }
