@@ -10,6 +10,7 @@ from jaxtyping import Array, Bool, Float
 
 from jaxcop._numerics import (
     as_float,
+    expm1_remainder,
     log1mexp,
     log1mexpexp,
     log1p_ratio,
@@ -80,13 +81,33 @@ def _log_series(log_y, log_coefficients):
     return jax.nn.softplus(_archimedean.log_polynomial(jnp.asarray(log_coefficients, log_y.dtype), log_y) + log_y)
 
 
+def _log_rest_of_two(u, theta):
+    """log(1 - h) of two coordinates: 1 - h = (e(u) (1 - e(v)) + e(v) - e(1)) / (1 - e(1)), e(x) = exp(-theta x).
+
+    Both terms are positive; with the smaller coordinate taken out neither underflows. For theta < 1 from h itself.
+    """
+    first, second = u[..., 0], u[..., 1]
+    lowest = jax.lax.stop_gradient(jnp.minimum(first, second))
+    left = jnp.exp(-theta * (first - lowest)) * -jnp.expm1(-theta * second)
+    right = jnp.exp(-theta * (second - lowest)) * -jnp.expm1(-theta * (1 - second))
+    strong = jnp.log(left + right) - theta * lowest - log1mexp(theta)
+    mild = jnp.minimum(theta, 1)
+    ratio = [1 - x * expm1_remainder(-x) for x in (mild * first, mild * second, mild)]  # (1 - exp(-x)) / x
+    weak = jnp.log1p(-mild * first * second * ratio[0] * ratio[1] / ratio[2])
+    return jnp.where(theta < 1, weak, strong)
+
+
 @jax.jit
 def _logpdf(u, theta):
     inside, safe = split_cube(u)
     dim = u.shape[-1]
     safe, theta = _reflect(safe, theta), _magnitude(theta)
-    log_rest, log_y = _log_odds(jax.scipy.special.logsumexp(_log_generator(safe, theta), -1), theta)
-    series = -log_rest if dim == 2 else _log_series(log_y, _log_coefficients(dim, dim - 1))
+    if dim == 2:
+        log_rest = _log_rest_of_two(safe, theta)
+        series = -log_rest
+    else:
+        log_rest, log_y = _log_odds(jax.scipy.special.logsumexp(_log_generator(safe, theta), -1), theta)
+        series = _log_series(log_y, _log_coefficients(dim, dim - 1))
     value = (1 - dim) * log_one_minus_exp_ratio(theta) - theta * jnp.sum(safe, -1) - log_rest + series
     return jnp.where(inside, value, -jnp.inf)
 
