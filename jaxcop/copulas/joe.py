@@ -200,7 +200,8 @@ def from_kendall_tau(tau: Float[Array, ""]) -> Params:
     2.0
     """
     tau = check_tau(tau, 0, 1, family="joe")
-    return Params(_archimedean.invert_tau(_tau, tau, (1 + tau) / (1 - tau)))
+    # Rounding near independence may end below 1.
+    return Params(jnp.maximum(_archimedean.invert_tau(_tau, tau, (1 + tau) / (1 - tau)), 1))
 
 
 def tail_dependence(params: Params) -> TailDependence:
