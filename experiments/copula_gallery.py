@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import jax.numpy as jnp
-import numpy as np
 from jaxcop import mixture
 from jaxcop.copulas import (
     blend,
@@ -23,7 +22,7 @@ from jaxcop.copulas import (
     student_t,
     survival,
 )
-from jaxcop.report.gallery import copula_gallery
+from jaxcop.report.gallery import copula_gallery, tails_of_pair
 
 TAU = 0.5
 # Positive dependence below, negative above: no single correlation describes it.
@@ -60,9 +59,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     out = parser.parse_args(arguments).out
     shown = gallery()
     for title, (copula, params) in shown.items():
-        lower, upper = (
-            float(np.ravel(side)[-1 if np.ndim(side) == 0 else 1]) for side in copula.tail_dependence(params)
-        )
+        lower, upper = tails_of_pair(copula, params)
         print(f"{title:22} tail dependence: lower {lower:.3f}, upper {upper:.3f}")
     out.parent.mkdir(parents=True, exist_ok=True)
     print(copula_gallery(out, shown))

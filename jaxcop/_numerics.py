@@ -42,6 +42,11 @@ def open_unit(u: Array) -> Array:
     return jnp.clip(u, info.tiny, 1 - info.epsneg)
 
 
+def uniforms(key: Array, shape: tuple[int, ...], dtype=None) -> Array:
+    """Independent uniforms, strictly inside (0, 1)."""
+    return open_unit(jax.random.uniform(key, shape, dtype))
+
+
 def _series(x: Array, coefficients) -> Array:
     total = jnp.full_like(x, coefficients[-1])
     for coefficient in reversed(coefficients[:-1]):

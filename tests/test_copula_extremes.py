@@ -10,7 +10,7 @@ import pytest
 from jaxcop import correlation
 from jaxcop.copulas import FAMILIES, gaussian, student_t
 
-ARCHIMEDEAN = ("clayton", "gumbel", "frank", "joe")
+from families import ARCHIMEDEAN
 
 
 def _points(rng, num: int, dim: int) -> np.ndarray:

@@ -242,6 +242,7 @@ def test_select():
         (lambda u: fit(u, "claiton"), "family"),
         (lambda u: fit(u, "clayton", method="mle"), "method"),
         (lambda u: fit(u, "gaussian", method="itau", shrinkage=2.0), "shrinkage"),
+        (lambda u: fit(u, copulas.mixture_of(clayton.COPULA, gaussian.COPULA), method="itau"), "'ml' or 'mpl'"),
         (lambda u: fit(u, "student_t", method="itau", df_grid=(0,)), "df_grid"),
         (lambda u: select(u, ("clayton",), criterion="caic"), "criterion"),
         (lambda u: select(u, ("frank?",)), "family"),

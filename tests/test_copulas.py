@@ -233,6 +233,12 @@ def test_tau_gradient_is_finite(case):
     assert all(bool(jnp.isfinite(leaf).all()) for leaf in jax.tree.leaves((value, slope)))
 
 
+@pytest.mark.parametrize("family", ARCHIMEDEAN)
+def test_no_dependence_is_independence(family):
+    params = BUILT[family].from_kendall_tau(jnp.asarray(0.0))
+    assert_close(BUILT[family].logpdf(points(8), params), np.zeros(7), atol=1e-12)
+
+
 def test_tail_dependence_reference():
     for case in reference("tail_dependence_upper", "gumbel"):
         module, params = from_reference(case)

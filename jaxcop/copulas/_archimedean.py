@@ -14,7 +14,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from jaxcop import correlation
-from jaxcop._numerics import concrete, open_unit
+from jaxcop._numerics import concrete, open_unit, uniforms
 
 # Stands for the log of zero where logs are added: finite, so that no derivative is 0 * infinity.
 LOG_ZERO = -1e30
@@ -32,19 +32,18 @@ def check_theta(theta, low: float):
 def mean_tau(u: Float[Array, "n d"], mask, low: float) -> Float[Array, ""]:
     """Mean of Kendall's tau over the pairs of columns, moved into [low, 1)."""
     tau = correlation.masked_kendall_tau(u, mask)
-    least = np.float64(low) + (low == -1) * 1e-6
-    return jnp.clip(jnp.mean(tau[jnp.tril_indices(u.shape[1], -1)]), float(least), 1 - jnp.finfo(u.dtype).eps)
+    return jnp.clip(jnp.mean(tau[jnp.tril_indices(u.shape[1], -1)]), low, 1 - jnp.finfo(u.dtype).eps)
 
 
 @cache
 def log_stirling(dim: int) -> np.ndarray:
-    """log S2(m, k+1) for m = 1..dim-1 (rows) and k = 0..dim-2: Stirling numbers of the second kind, exact integers.
+    """log S2(m, k+1) for m = 1..dim (rows) and k = 0..dim-1: Stirling numbers of the second kind, exact integers.
 
-    ``LOG_ZERO`` where they are zero. Only the last row is needed for a density in dim - 1 dimensions.
+    ``LOG_ZERO`` where they are zero.
     """
-    table = np.full((dim - 1, dim - 1), LOG_ZERO)
+    table = np.full((dim, dim), LOG_ZERO)
     row = [1]
-    for m in range(1, dim):
+    for m in range(1, dim + 1):
         table[m - 1, :m] = [math.log(s) for s in row]
         row = [(k + 1) * s + (row[k - 1] if k else 0) for k, s in enumerate([*row, 0])]
     return table
@@ -167,6 +166,29 @@ def invert_tau(tau_of: Callable, tau: Array, start: Array) -> Array:
     return theta - (value - tau) / slope
 
 
-def uniforms(key, shape, dtype) -> Array:
-    """Independent uniforms, strictly inside (0, 1)."""
-    return open_unit(jax.random.uniform(key, shape, dtype))
+def log_exponentials(key, shape, dtype) -> Array:
+    """Logs of independent standard exponentials."""
+    return jnp.log(-jnp.log(uniforms(key, shape, dtype)))
+
+
+def sample_by_mixing(key, generate: Callable, log_mixing: Array, theta: Array, shape: tuple[int, ...]) -> Array:
+    """psi(E_i / V) for exponentials E_i and one V per point, whose Laplace transform is psi.
+
+    Source: Marshall and Olkin (1988).
+    """
+    log_e = log_exponentials(key, shape, theta.dtype)
+    return open_unit(generate(log_e - log_mixing[..., None], theta))
+
+
+def upper_tail(theta: Array) -> Array:
+    """2 - 2**(1/theta) as -2 expm1((1/theta - 1) log 2)."""
+    return -2 * jnp.expm1((1 - theta) / theta * math.log(2))
+
+
+def num_params(dim: int) -> int:
+    """One, in every dimension.
+
+    >>> num_params(8)
+    1
+    """
+    return 1

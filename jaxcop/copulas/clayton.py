@@ -17,8 +17,10 @@ from jaxcop._numerics import (
     open_unit,
     promote,
     softplus_inverse,
+    uniforms,
 )
 from jaxcop.copulas import _archimedean
+from jaxcop.copulas._archimedean import num_params
 from jaxcop.copulas._contract import (
     Copula,
     TailDependence,
@@ -187,7 +189,7 @@ def sample(key: Array, params: Params, shape: tuple[int, ...]) -> Float[Array, "
     (5, 3)
     """
     theta = as_float(_check(params))
-    return _inverse_rosenblatt(open_unit(jax.random.uniform(key, check_shape(shape), theta.dtype)), theta)
+    return _inverse_rosenblatt(uniforms(key, check_shape(shape), theta.dtype), theta)
 
 
 def kendall_tau(params: Params) -> Float[Array, ""]:
@@ -219,15 +221,6 @@ def tail_dependence(params: Params) -> TailDependence:
     theta = as_float(_check(params))
     positive = jnp.where(theta > 0, theta, 1)
     return TailDependence(jnp.where(theta > 0, jnp.exp2(-1 / positive), 0), jnp.zeros_like(theta))
-
-
-def num_params(dim: int) -> int:
-    """One, in every dimension.
-
-    >>> num_params(8)
-    1
-    """
-    return 1
 
 
 def constrain(vector: Float[Array, "1"], dim: int) -> Params:

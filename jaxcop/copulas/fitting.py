@@ -171,7 +171,7 @@ def fit(
     """
     copula = family_of(family)
     _checks.one_of(method, _METHODS, "method")
-    if method == "itau" and copula.kendall_tau is not None and copula.from_kendall_tau is None:
+    if method == "itau" and copula.from_kendall_tau is None:
         raise ValueError(f"method: expected 'ml' or 'mpl' for {copula.name}, whose tau does not give its parameters")
     u = check_rows(u)
     if df_grid is not None and not (len(df_grid) and all(np.isfinite(df) and df > 0 for df in df_grid)):

@@ -19,9 +19,10 @@ from jaxcop._numerics import (
     open_unit,
     promote,
     softplus_inverse,
+    uniforms,
 )
 from jaxcop.copulas import _archimedean
-from jaxcop.copulas._archimedean import uniforms
+from jaxcop.copulas._archimedean import num_params
 from jaxcop.copulas._contract import (
     Copula,
     TailDependence,
@@ -73,7 +74,7 @@ def _log_odds(log_t, theta):
 
 def _log_coefficients(dim, degrees):
     """log [k! S2(m, k+1)] for k = 1..dim-1, by rows m of ``degrees``."""
-    return _archimedean.log_stirling(dim + 1)[degrees, 1:dim] + scipy.special.gammaln(np.arange(1, dim) + 1.0)
+    return _archimedean.log_stirling(dim)[degrees, 1:] + scipy.special.gammaln(np.arange(1, dim) + 1.0)
 
 
 def _log_series(log_y, log_coefficients):
@@ -233,8 +234,7 @@ def _sample(key, theta, shape):
     v2 = uniforms(second_key, shape[:-1], theta.dtype)
     log_ratio = jnp.log(-jnp.log(v2)) - log_softplus(-theta * v1 - log1mexp(theta * v1))
     log_mixing = jnp.where(log_ratio > 20, log_ratio, jnp.log(jnp.floor(1 + jnp.exp(jnp.minimum(log_ratio, 20)))))
-    log_e = jnp.log(-jnp.log(uniforms(key, shape, theta.dtype)))
-    return open_unit(_generate(log_e - log_mixing[..., None], theta))
+    return _archimedean.sample_by_mixing(key, _generate, log_mixing, theta, shape)
 
 
 def sample(key: Array, params: Params, shape: tuple[int, ...]) -> Float[Array, "*b d"]:
@@ -300,15 +300,6 @@ def tail_dependence(params: Params) -> TailDependence:
     return TailDependence(zero, zero)
 
 
-def num_params(dim: int) -> int:
-    """One, in every dimension.
-
-    >>> num_params(8)
-    1
-    """
-    return 1
-
-
 def constrain(vector: Float[Array, "1"], dim: int) -> Params:
     """theta = vector for dim = 2, log(1 + exp(vector)) above.
 
@@ -331,7 +322,7 @@ def unconstrain(params: Params, dim: int) -> Float[Array, "1"]:
 
 def start(key, u: Float[Array, "n d"], mask: Bool[Array, "n"], shrinkage=None) -> Params:
     """Inversion of the mean of Kendall's tau over the pairs."""
-    return from_kendall_tau(_archimedean.mean_tau(u, mask, -1 if u.shape[1] == 2 else 0))
+    return from_kendall_tau(_archimedean.mean_tau(u, mask, -1 + 1e-6 if u.shape[1] == 2 else 0))
 
 
 COPULA = Copula(

@@ -9,9 +9,9 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
-from jaxcop._numerics import as_float, open_unit, promote, softplus_inverse
+from jaxcop._numerics import as_float, promote, softplus_inverse, uniforms
 from jaxcop.copulas import _archimedean
-from jaxcop.copulas._archimedean import uniforms
+from jaxcop.copulas._archimedean import num_params
 from jaxcop.copulas._contract import (
     Copula,
     TailDependence,
@@ -171,15 +171,14 @@ def _sample(key, theta, shape):
     a = 1 / theta
     # log of a positive stable variable (Kanter 1975)
     angle = jnp.pi * uniforms(angle_key, shape[:-1], theta.dtype)
-    log_exponential = jnp.log(-jnp.log(uniforms(mixing_key, shape[:-1], theta.dtype)))
+    log_exponential = _archimedean.log_exponentials(mixing_key, shape[:-1], theta.dtype)
 
     def log_sine(x):
         return jnp.log(jnp.maximum(jnp.sin(x), jnp.finfo(x.dtype).tiny))
 
     log_kernel = (a * log_sine(a * angle) + (1 - a) * log_sine((1 - a) * angle) - log_sine(angle)) * theta
     log_stable = log_kernel - (theta - 1) * log_exponential
-    log_e = jnp.log(-jnp.log(uniforms(key, shape, theta.dtype)))
-    return open_unit(_generate(log_e - log_stable[..., None], theta))
+    return _archimedean.sample_by_mixing(key, _generate, log_stable, theta, shape)
 
 
 def sample(key: Array, params: Params, shape: tuple[int, ...]) -> Float[Array, "*b d"]:
@@ -217,17 +216,7 @@ def tail_dependence(params: Params) -> TailDependence:
     0.5858
     """
     theta = as_float(_check(params))
-    # 2 - 2**(1/theta) = -2 expm1((1/theta - 1) log 2)
-    return TailDependence(jnp.zeros_like(theta), -2 * jnp.expm1((1 - theta) / theta * jnp.log(2.0).astype(theta.dtype)))
-
-
-def num_params(dim: int) -> int:
-    """One, in every dimension.
-
-    >>> num_params(8)
-    1
-    """
-    return 1
+    return TailDependence(jnp.zeros_like(theta), _archimedean.upper_tail(theta))
 
 
 def constrain(vector: Float[Array, "1"], dim: int) -> Params:

@@ -2,11 +2,10 @@
 
 from typing import NamedTuple
 
-import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
-from jaxcop._numerics import open_unit
+from jaxcop._numerics import uniforms
 from jaxcop.copulas._contract import Copula, TailDependence, check_inside, check_points, check_shape, split_cube
 
 
@@ -27,10 +26,11 @@ def logpdf(u: Float[Array, "*b d"], params: Params) -> Float[Array, "*b"]:
 def sample(key: Array, params: Params, shape: tuple[int, ...]) -> Float[Array, "*b d"]:
     """Independent uniforms of shape ``(*b, d)``.
 
+    >>> import jax
     >>> print(sample(jax.random.key(0), Params(), (5, 3)).shape)
     (5, 3)
     """
-    return open_unit(jax.random.uniform(key, check_shape(shape)))
+    return uniforms(key, check_shape(shape))
 
 
 def rosenblatt(u: Float[Array, "*b d"], params: Params) -> Float[Array, "*b d"]:

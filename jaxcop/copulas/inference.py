@@ -1,4 +1,4 @@
-"""How certain a fitted copula is: standard errors, intervals, and log-likelihood of rows that were not fitted.
+"""How certain a fitted copula is: standard errors and intervals.
 
 Three standard errors, of two estimators; the wrong one is not conservative:
 

@@ -16,12 +16,12 @@ from jaxcop._numerics import (
     log1mexp,
     log1mexpexp,
     log_softplus,
-    open_unit,
     promote,
     softplus_inverse,
+    uniforms,
 )
 from jaxcop.copulas import _archimedean
-from jaxcop.copulas._archimedean import uniforms
+from jaxcop.copulas._archimedean import num_params
 from jaxcop.copulas._contract import (
     Copula,
     TailDependence,
@@ -53,7 +53,7 @@ def _log_coefficients(theta, dim, degrees):
     """log [S2(m, k+1) Gamma(k+1-1/theta) / Gamma(2-1/theta)] for k = 1..dim-2, by rows m of ``degrees``."""
     k = jnp.arange(2, dim, dtype=theta.dtype)
     rising = jnp.concatenate([jnp.zeros(1, theta.dtype), jnp.cumsum(jnp.log(k - 1 / theta))])
-    stirling = _archimedean.log_stirling(dim + 1)[degrees, 1:dim]
+    stirling = _archimedean.log_stirling(dim)[degrees, 1:]
     return jnp.asarray(stirling, theta.dtype) + rising
 
 
@@ -162,8 +162,7 @@ def _sample(key, theta, shape):
     whole = jnp.where(log_tail > jnp.log(v), whole + 1, whole)
     log_v = jnp.where(log_v > 20, log_v, jnp.log(whole))
     log_v = jnp.where(v <= 1 - a, log_v, 0)
-    log_e = jnp.log(-jnp.log(uniforms(key, shape, theta.dtype)))
-    return open_unit(_generate(log_e - log_v[..., None], theta))
+    return _archimedean.sample_by_mixing(key, _generate, log_v, theta, shape)
 
 
 def sample(key: Array, params: Params, shape: tuple[int, ...]) -> Float[Array, "*b d"]:
@@ -211,16 +210,7 @@ def tail_dependence(params: Params) -> TailDependence:
     0.5858
     """
     theta = as_float(_check(params))
-    return TailDependence(jnp.zeros_like(theta), -2 * jnp.expm1((1 - theta) / theta * float(np.log(2))))
-
-
-def num_params(dim: int) -> int:
-    """One, in every dimension.
-
-    >>> num_params(8)
-    1
-    """
-    return 1
+    return TailDependence(jnp.zeros_like(theta), _archimedean.upper_tail(theta))
 
 
 def constrain(vector: Float[Array, "1"], dim: int) -> Params:

@@ -40,8 +40,7 @@ def copula_gallery(
         above, below = grid[band : band + 2, j % columns]
         u = np.asarray(copula.sample(jax.random.key(seed), params, (num_points, 2)))
         above.plot(u[:, 0], u[:, 1], ".", color=COLOURS[0], markersize=2, alpha=0.6)
-        for corner, side in zip((0.0, 1.0), copula.tail_dependence(params), strict=True):
-            value = float(side if jnp.ndim(side) == 0 else side[0, 1])
+        for corner, value in zip((0.0, 1.0), tails_of_pair(copula, params), strict=True):
             if value > 0.005:
                 _mark_tail(above, corner, value)
         above.set(xlim=(0, 1), ylim=(0, 1), xticks=(0, 1), yticks=(0, 1), aspect="equal", title=title)
@@ -55,6 +54,11 @@ def copula_gallery(
     for empty in grid[-2:, (len(copulas) - 1) % columns + 1 :].flat:
         empty.set_axis_off()
     return _save(figure, path)
+
+
+def tails_of_pair(copula: Copula, params) -> tuple[float, ...]:
+    """Lower and upper tail dependence of the first two columns."""
+    return tuple(float(side if jnp.ndim(side) == 0 else side[0, 1]) for side in copula.tail_dependence(params))
 
 
 def _mark_tail(axes, corner: float, value: float) -> None:
