@@ -3,6 +3,7 @@
 For negative dependence in two dimensions rotate another family: below theta = 0 the density has holes.
 """
 
+import functools
 from typing import NamedTuple
 
 import jax
@@ -28,7 +29,7 @@ from jaxcop.copulas._contract import (
     check_points,
     check_shape,
     check_tau,
-    split_cube,
+    split_columns,
 )
 
 
@@ -69,27 +70,85 @@ def _branches(log_u, theta):
     return small, mild
 
 
-@jax.jit
-def _logpdf(u, theta):
-    inside, safe = split_cube(u)
-    dim = u.shape[-1]
-    log_u = jnp.log(safe)
-    small, mild = _branches(log_u, theta)
-    # log S / theta = X (1 - theta X R(theta X)) with X = sum |log u| + theta sum log(u)**2 E(-theta log u), R and E the
-    # remainders: the leading terms of the density cancel on paper, so a tiny theta keeps its digits.
-    total = jnp.sum(-mild, -1)
-    a = -theta * mild
-    second = jnp.sum(mild**2 * expm1_remainder(a), -1)
+def _total(rows):
+    """The sum over few rows, term by term: xla does not vectorise a reduction of them."""
+    return functools.reduce(jnp.add, rows)
+
+
+def _weak(columns, theta):
+    """The log-density less its constant for theta |log u| < 2, free of cancellation: a tiny theta keeps its digits.
+
+    log S / theta = X (1 - theta X R(theta X)) with X = sum |log u| + theta sum log(u)**2 E(-theta log u), R and E the
+    remainders; the leading terms of the density cancel on paper.
+    """
+    log_u = jnp.log(columns)
+    total = -_total(log_u)
+    second = _total(log_u**2 * expm1_remainder(-theta * log_u))
     x = total + theta * second
     scaled_log = x * log1p_ratio(theta * x)
-    small_part = theta * (total - dim * scaled_log + x**2 * log1p_remainder(theta * x) - second)
-    big_theta = jnp.where(small, 1, theta)
-    # The powers of the smallest coordinate cancel on paper too.
-    log_sum, log_ratio = _log_scaled_sum(safe, big_theta)
-    power = big_theta * jnp.sum(log_ratio, -1) + jnp.min(log_u, -1) - jnp.sum(log_u, -1)
-    large_part = power - (dim + 1 / big_theta) * log_sum
-    constant = jnp.sum(jnp.log1p(theta * jnp.arange(dim, dtype=u.dtype)))
-    return jnp.where(inside, constant + jnp.where(small, small_part, large_part), -jnp.inf)
+    return theta * (total - len(columns) * scaled_log + x**2 * log1p_remainder(theta * x) - second)
+
+
+def _weak_slopes(columns, theta):
+    by_columns, by_theta = jax.grad(lambda *args: jnp.sum(_weak(*args)), (0, 1))(
+        columns, jnp.broadcast_to(theta, columns.shape[1:])
+    )
+    return _weak(columns, theta), by_columns, by_theta
+
+
+def _strong_slopes(columns, theta):
+    """The log-density less its constant, and its slopes, with the powers of the smallest coordinate taken out.
+
+    Nothing overflows or cancels, and ratios of coordinates keep the digits that large logs would lose.
+    """
+    dim, lowest = len(columns), functools.reduce(jnp.minimum, columns)
+    log_u, low_log = jnp.log(columns), jnp.log(lowest)
+    log_ratio = jnp.log(lowest / columns)
+    power = jnp.exp(theta * log_ratio)
+    # log(S u_min**theta); the term of the smallest coordinate is taken off again, as it is exp(theta low_log)
+    excess = -_total(power * jnp.expm1(theta * log_u)) + jnp.expm1(theta * low_log)
+    log_sum = jnp.log1p(excess)
+    total = _total(log_u)
+    value = theta * _total(log_ratio) + low_log - total - (dim + 1 / theta) * log_sum
+    share = power / (1 + excess)  # u_i**-theta / S
+    by_columns = ((dim * theta + 1) * share - (1 + theta)) / columns
+    by_theta = (log_sum / theta - low_log) / theta - total + (dim + 1 / theta) * _total(share * log_u)
+    return value, by_columns, by_theta
+
+
+@jax.custom_jvp
+def _core(columns, theta):
+    return _value_and_slopes(columns, theta)[0]
+
+
+def _value_and_slopes(columns, theta):
+    # Small enough that theta |log u| < 2 for every float u, large enough that 1 / theta costs few digits.
+    weak = theta < jnp.finfo(columns.dtype).eps ** 0.25
+    return jax.lax.cond(
+        weak,
+        lambda: _weak_slopes(columns, jnp.where(weak, theta, 0)),
+        lambda: _strong_slopes(columns, jnp.where(weak, 1, theta)),
+    )
+
+
+def _core_jvp(primals, tangents):
+    value, by_columns, by_theta = _value_and_slopes(*primals)
+    moved = [
+        slope * change if slope.ndim == 1 else _total(slope * change)
+        for slope, change in zip((by_columns, by_theta), tangents, strict=True)
+        if not isinstance(change, jax.custom_derivatives.SymbolicZero)
+    ]
+    return value, _total(moved) if moved else jnp.zeros_like(value)
+
+
+_core.defjvp(_core_jvp, symbolic_zeros=True)
+
+
+@jax.jit
+def _logpdf(u, theta):
+    inside, columns = split_columns(u)
+    constant = jnp.sum(jnp.log1p(theta * jnp.arange(u.shape[-1], dtype=u.dtype)))
+    return jnp.where(inside, constant + _core(columns, theta), -jnp.inf).reshape(u.shape[:-1])
 
 
 def logpdf(u: Float[Array, "*b d"], params: Params) -> Float[Array, "*b"]:
