@@ -3,6 +3,7 @@
     python experiments/fragmentation.py                 # the default protocol: no blast on both sides of a split
     python experiments/fragmentation.py --full          # every protocol and every training recipe
     python experiments/fragmentation.py --protocol row  # the split of the 2025 report, beside its own figures
+    python experiments/fragmentation.py --full --resume # the same command again goes on where it was stopped
 
 Writes to ``results/fragmentation/``: results.json (every number), report.md, the splits and the figures.
 """
@@ -59,6 +60,7 @@ class Study:
 RECIPES = {"real": 0.0, "copula": np.inf, "mixed 1:1": 1.0, "mixed 1:2": 2.0, "mixed 1:4": 4.0, "mixed 1:8": 8.0}
 """Copula rows for each real row of the training table; ``copula`` has none of the real rows."""
 COPULA_ROWS = 8
+REPLICAS = "replicas"
 FULL = Study(protocols=("blast", "row", "distinct", "site"), recipes=tuple(RECIPES))
 
 TARGET_COLUMN = 0
@@ -171,8 +173,8 @@ def plan(config: Study, protocol: str, pool, table: np.ndarray, splits: list[Spl
     return Plan(config, protocol, splits, trains, tests, folds, generators)
 
 
-def run_protocol(planned: Plan, screen: Screen) -> study.Result:
-    """Tune, fit, sample and score every generator on every split of one protocol."""
+def run_protocol(planned: Plan, screen: Screen, store: Path | None = None) -> study.Result:
+    """Tune, fit, sample and score every generator on every split of one protocol; ``store`` keeps what was fitted."""
     config, protocol, splits, trains, tests, folds, generators = planned
     result, length = study.Result(protocol, splits, config), study.padded_length(trains)
 
@@ -180,11 +182,11 @@ def run_protocol(planned: Plan, screen: Screen) -> study.Result:
         hypers = [generator.synthesizer.hyper] * len(splits)
         if generator.grid:
             done = screen.phase(f"{protocol}: {name}: choose on inner folds", len(splits) * len(generator.grid))
-            tuned = study.tune(generator, folds, TARGET_COLUMN, config.num_rows, length, done)
+            tuned = study.tune(generator, folds, TARGET_COLUMN, config.num_rows, length, done, store)
             hypers = [generator.grid[choice] for choice in tuned.choice]
             result.tuned[name] = tuned
         done = screen.phase(f"{protocol}: {name}: compile and fit", len(splits) * generator.num_seeds)
-        fitted = study.fit(generator, trains, hypers, length, done)
+        fitted = study.fit(generator, trains, hypers, length, done, store)
         result.fitted[name] = fitted
         labels = {"protocol": protocol, "recipe": "real", "generator": name}
         rows = study.sample(generator, fitted, config.num_rows)
@@ -197,7 +199,7 @@ def run_protocol(planned: Plan, screen: Screen) -> study.Result:
             rows = study.sample(generator, fitted, config.num_rows, which=fixed, resample=resample)
             result.add(labels, fitted, rows, which=fixed, resample=resample)
         if name in RECIPE_VAES and len(config.recipes) > 1:
-            run_recipes(config, name, hypers, trains, result, screen)
+            run_recipes(config, name, hypers, trains, result, screen, store)
 
     compare_rows, compare_test = min(map(len, trains)), min(map(len, tests))
     done, scored = screen.phase(f"{protocol}: score", result.num_tables), 0
@@ -215,7 +217,9 @@ def best_copula(result: study.Result, split: int) -> str:
     return min(aic, key=aic.__getitem__)
 
 
-def run_recipes(config: Study, name: str, hypers, trains, result: study.Result, screen: Screen) -> None:
+def run_recipes(
+    config: Study, name: str, hypers, trains, result: study.Result, screen: Screen, store: Path | None
+) -> None:
     """Train one VAE on copula rows, and on mixtures of real and copula rows, with the numbers chosen for real rows."""
     trains = trains[: config.recipe_splits]
     longest = study.padded_length(trains)
@@ -241,7 +245,7 @@ def run_recipes(config: Study, name: str, hypers, trains, result: study.Result, 
         shortening = longest / length
         generator = vae_generator(config, name, config.recipe_seeds, shortening=shortening)
         done = screen.phase(f"{result.protocol}: {name}: {recipe}", len(trains) * config.recipe_seeds)
-        fitted = study.fit(generator, tables, hypers[: len(trains)], length, done)
+        fitted = study.fit(generator, tables, hypers[: len(trains)], length, done, store)
         labels = {"protocol": result.protocol, "recipe": recipe, "generator": name}
         result.add(labels, fitted, study.sample(generator, fitted, config.num_rows))
 
@@ -260,6 +264,7 @@ def parse(arguments: Sequence[str] | None) -> tuple[Study, argparse.Namespace]:
     parser.add_argument("--split-file", type=Path, metavar="FILE", help="use splits saved by an earlier run")
     parser.add_argument("--out", type=Path, default=Path("results/fragmentation"), help="output folder")
     parser.add_argument("--overwrite", action="store_true", help="replace what an earlier run wrote to --out")
+    parser.add_argument("--resume", action="store_true", help=f"keep fits in --out/{REPLICAS}, and go on from them")
     options = parser.parse_args(arguments)
     if options.split_file is not None and options.splits is not None:
         raise ValueError("splits: expected either --splits or --split-file, got both; the file has its own number")
@@ -314,7 +319,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     console = Console(width=None if sys.stdout.isatty() else 150)
     try:
         config, options = parse(arguments)
-        outputs.check_folder(options.out, overwrite=options.overwrite)
+        store = options.out / REPLICAS if options.resume else None
+        started_before = store is not None and store.is_dir()
+        outputs.check_folder(options.out, overwrite=options.overwrite or started_before)
         pool = blasts.load_pool()
         table, _ = numeric_table(pool, COLUMNS, target=blasts.TARGET)
         splits = {name: load_or_make_splits(config, name, pool, options.split_file) for name in config.protocols}
@@ -328,7 +335,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     with screen.progress:
         eight = study.copula_table(numeric_table(pool, blasts.EIGHT)[0], FAMILIES)
         for planned in plans:
-            results.append(run_protocol(planned, screen))
+            results.append(run_protocol(planned, screen, store))
             # A later protocol that is stopped takes no finished one with it.
             options.out.mkdir(parents=True, exist_ok=True)
             save_splits(options.out / outputs.SPLITS, every_split, pool["uid"].tolist(), overwrite=True)
@@ -345,4 +352,4 @@ if __name__ == "__main__":
     try:
         raise SystemExit(main())
     except KeyboardInterrupt:
-        raise SystemExit("stopped; protocols that were finished are in the output folder") from None
+        raise SystemExit("stopped; finished protocols are in the output folder, fits too with --resume") from None

@@ -7,6 +7,7 @@ import itertools
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
@@ -79,19 +80,22 @@ def tune(
     num_rows: int,
     length: int,
     progress: Callable[[int, int], object] | None = None,
+    store: Path | None = None,
 ) -> Tuned:
     """Fit every choice of the grid on the inner training part of each split and score it on the inner fold.
 
     ``inner`` holds (inner train, inner validation) of each outer training set: no test row is in it. The score is the
     RMSE of the regressor trained on ``num_rows`` synthetic rows; the lowest wins. Tables are padded to ``length`` rows,
-    so that the program is the one that ``fit`` runs.
+    so that the program is the one that ``fit`` runs. ``store`` keeps fits as in ``sweep.replicate``, here and there.
     """
     synthesizer, grid, _ = generator
     split, choice = _replicas(range(len(inner)), range(len(grid)))
     x, mask = sweep.stack([train.astype(np.float32) for train, _ in inner], length=length)
     hyper = _stack_hypers([grid[index] for index in choice])
     zero = np.zeros_like(split)
-    fitted = sweep.replicate(synthesizer.fit, keys(zero, split, TUNE), x[split], mask[split], hyper, progress=progress)
+    fitted = sweep.replicate(
+        synthesizer.fit, keys(zero, split, TUNE), x[split], mask[split], hyper, progress=progress, store=store
+    )
     rows = sweep.replicate(synthesizer.sample, keys(zero, split, TUNE, 1), fitted, static=(num_rows,))
     rows = np.asarray(rows)
     usable = np.flatnonzero(np.isfinite(rows).all((1, 2)))
@@ -108,13 +112,14 @@ def fit(
     hypers: Sequence[Any],
     length: int,
     progress: Callable[[int, int], object] | None = None,
+    store: Path | None = None,
 ) -> Fitted:
     """Fit one generator on every training table, ``num_seeds`` times each, with one choice of numbers per table."""
     split, seed = _replicas(range(len(tables)), range(generator.num_seeds))
     x, mask = sweep.stack([table.astype(np.float32) for table in tables], length=length)
     hyper = _stack_hypers([hypers[index] for index in split])
     fitted = sweep.replicate(
-        generator.synthesizer.fit, keys(seed, split, FIT), x[split], mask[split], hyper, progress=progress
+        generator.synthesizer.fit, keys(seed, split, FIT), x[split], mask[split], hyper, progress=progress, store=store
     )
     return Fitted(fitted, split, seed)
 
