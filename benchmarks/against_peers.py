@@ -28,8 +28,7 @@ import numpy as np
 import scipy.stats
 from jaxcop import correlation
 from jaxcop._numerics import student_t_quantile
-from jaxcop.copulas import FAMILIES, Copula, clayton, fit, frank, gaussian, gumbel, joe, student_t
-from jaxcop.copulas.fitting import fit_masked
+from jaxcop.copulas import FAMILIES, clayton, fit, frank, gaussian, gumbel, joe, standard_errors, student_t
 from rich.console import Console
 from rich.table import Table
 
@@ -210,25 +209,26 @@ def bootstrap(report: Report) -> None:
     )
     for name, params, dim, peer in cases:
         u = FAMILIES[name].sample(jax.random.key(3), params, (num_rows, dim))
-        rows = jax.random.randint(jax.random.key(4), (BOOTSTRAP, num_rows), 0, num_rows)
-        refits = jax.jit(functools.partial(refit_all, FAMILIES[name]))
-        fitted, compile_s, later = compiled(refits, u, rows, repeats=3)
+        key, fitted = jax.random.key(4), fit(u, name)
+        options = {"method": "bootstrap", "estimator": "ml", "parametric": False, "num_resamples": BOOTSTRAP}
+        errors, compile_s, later = compiled(
+            functools.partial(standard_errors, u, name, fitted, key=key, **options), repeats=3
+        )
+        # The rows of replicate i, as standard_errors draws them.
+        drawn = [jax.random.randint(jax.random.fold_in(key, i), (num_rows,), 0, num_rows) for i in range(PEER_REFITS)]
         what = f"{BOOTSTRAP} bootstrap refits, {name}, n = {num_rows}, d = {dim}"
         if peer is None:
             report.row(what, compile_s, later, "rcopula" if dim > 2 else "pyvinecopulib")
             continue
-        resamples = np.asarray(u)[np.asarray(rows[:PEER_REFITS])]
+        resamples = np.asarray(u)[np.array(drawn)]
         start = time.perf_counter()
         theirs = np.array([peer_fit(name, v) for v in resamples])
         other = (time.perf_counter() - start) * BOOTSTRAP / PEER_REFITS
-        ours = np.array([plain(jax.tree.map(lambda a, i=i: a[i], fitted)) for i in range(PEER_REFITS)])
+        ours = np.array(
+            [plain(jax.tree.map(lambda a, i=i: a[i], errors.replicates.params)) for i in range(PEER_REFITS)]
+        )
         note = f"largest difference {np.abs(ours - theirs).max():.1e}; {PEER_REFITS} fits, scaled"
         report.row(what, compile_s, later, peer, other, close(ours, theirs, 1e-3, 1), note)
-
-
-def refit_all(copula: Copula, u, rows):
-    mask = jnp.ones(u.shape[0], bool)
-    return jax.vmap(lambda rows: fit_masked(u[rows], mask, copula).params)(rows)
 
 
 def plain(params) -> np.ndarray:

@@ -14,6 +14,7 @@ from tolerance import assert_close
 _CASES = REFERENCE["fit_cases"]
 _DATA = {name: np.array(rows) for name, rows in _CASES["datasets"].items()}
 _TWO = _DATA["clayton_d3"][:, :2]
+_KEY = jax.random.key(0)
 _REFERENCE_FITS = [("clayton", 2), ("frank", 2), ("joe", 2), ("gumbel", 2), ("gaussian", 3), ("t", 3)]
 
 
@@ -97,6 +98,22 @@ def test_bootstrap_agrees_with_asymptotics(estimator, parametric, method):
     replicates = np.array(got.replicates.params.theta)
     assert_close(got.params.theta, replicates.std(ddof=1), rtol=1e-9)
     assert_close(jnp.stack([limits.lower.theta, limits.upper.theta]), np.quantile(replicates, [0.05, 0.95]), rtol=1e-9)
+
+
+def test_resamples_of_the_same_rows_are_the_refits_one_by_one():
+    # Positive dependence is interpolated; at independence, an edge of the family, every resample is refitted.
+    for u in (_TWO, np.stack([_TWO[:, 0], 1 - _TWO[:, 1]], 1)):
+        fitted = fit(u, "clayton")
+        got = inference.standard_errors(
+            u, "clayton", fitted, method="bootstrap", estimator="ml", parametric=False, key=_KEY, num_resamples=20
+        ).replicates
+        rows = jax.vmap(lambda i: jax.random.randint(jax.random.fold_in(_KEY, i), (100,), 0, 100))(np.arange(20))
+        refit = jax.jit(jax.vmap(lambda u, start: inference.refit(u, clayton.COPULA, start), (0, None)))
+        expected = refit(jnp.asarray(u)[rows], fitted.params)
+        np.testing.assert_array_equal(got.converged, expected.converged)
+        assert_close(got.params.theta, expected.params.theta, rtol=1e-6, atol=1e-6)
+        assert_close(got.loglik, expected.loglik, rtol=1e-9, atol=1e-9)
+    assert (got.params.theta < 0.2).all()
 
 
 def test_replicates_that_fail_are_counted_and_left_out():
@@ -201,7 +218,7 @@ def test_test_rows_change_nothing_that_is_fitted():
     assert_close(held_out(train, test, "gaussian", fitted=alone).loglik, np.sum(got.per_row), rtol=1e-12)
 
 
-_ERRORS, _FOLDS, _KEY = inference.standard_errors, cross_validated, jax.random.key(0)
+_ERRORS, _FOLDS = inference.standard_errors, cross_validated
 
 
 @pytest.mark.parametrize(

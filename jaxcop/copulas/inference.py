@@ -135,6 +135,59 @@ def _asymptotic(u, params, copula, rank):
     return unravel(jnp.sqrt(variance)), covariance, valid & jnp.all(jnp.isfinite(variance))
 
 
+# Log-likelihoods of one parameter are interpolated at this many Chebyshev points, this many standard errors around it.
+_NODES, _REACH = 32, 10.0
+
+
+def _refit_by_weights(key, u, copula: Copula, params, num_resamples: int) -> Fit:
+    """Maximum likelihood of rows drawn with replacement, for one parameter: all resamples weigh the same rows.
+
+    The log-density of every row is one Chebyshev series in the unconstrained parameter; the series of a resample is
+    their sum, weighted by how often each row was drawn, and its maximum is found by Newton's method. Not converged:
+    the maximum lies outside the range, or the series has not settled.
+    """
+    n, dim = u.shape
+    (centre,) = copula.unconstrain(params, dim)
+
+    def total(v):
+        return jnp.sum(copula.logpdf(u, copula.constrain(v[None], dim)))
+
+    one = jnp.ones_like(centre)
+    _, curvature = jax.jvp(lambda v: jax.jvp(total, (v,), (one,))[1], (centre,), (one,))
+    reach = _REACH / jnp.sqrt(-curvature)
+    angles = np.pi * (np.arange(_NODES) + 0.5) / _NODES
+    points = centre + reach * np.asarray(np.cos(angles), u.dtype)
+    densities = jax.lax.map(lambda v: copula.logpdf(u, copula.constrain(v[None], dim)), points)
+    transform = np.cos(np.outer(np.arange(_NODES), angles)) * np.where(np.arange(_NODES) > 0, 2, 1)[:, None] / _NODES
+    series = jnp.matmul(np.asarray(transform, u.dtype), densities, precision="highest")
+    derive = np.zeros((_NODES, _NODES))
+    derive[:-1] = np.polynomial.chebyshev.chebder(np.eye(_NODES))
+    derive = np.asarray(derive, u.dtype)
+
+    def replicate(index):
+        rows = jax.random.randint(jax.random.fold_in(key, index), (n,), 0, n)
+        return jnp.zeros(n, u.dtype).at[rows].add(1)
+
+    weights = map_chunks(replicate, num_resamples, n)
+    value = jnp.matmul(weights, series.T, precision="highest")
+    slope = value @ derive.T
+    bend = slope @ derive.T
+
+    def at(coefficients, x):
+        return jnp.sum(coefficients * jnp.cos(np.arange(_NODES) * jnp.arccos(x)[:, None]), -1)
+
+    def newton(_, x):
+        return jnp.clip(x - at(slope, x) / at(bend, x), -1, 1)
+
+    x = jax.lax.fori_loop(0, 8, newton, jnp.zeros(num_resamples, u.dtype))
+    rest = jnp.max(jnp.abs(value[:, -2:]), -1) / jnp.max(jnp.abs(value), -1)
+    tolerance = jnp.finfo(u.dtype).eps ** 0.5
+    settled = (jnp.abs(newton(0, x) - x) < tolerance) & (rest < tolerance) & (at(bend, x) < 0) & (jnp.abs(x) < 0.9)
+    fitted = jax.vmap(lambda v: copula.constrain(v[None], dim))(centre + reach * x)
+    whole = jnp.full(num_resamples, n)
+    return Fit(fitted, at(value, x), jnp.ones_like(whole), whole, settled)
+
+
 @jax.jit(static_argnames=("copula", "estimator", "parametric", "num_resamples"))
 def _bootstrap(key, u, params, copula, estimator, parametric, num_resamples):
     n, dim = u.shape
@@ -145,7 +198,15 @@ def _bootstrap(key, u, params, copula, estimator, parametric, num_resamples):
         rows = jnp.asarray(rows, u.dtype)
         return refit(pseudo_observations(rows) if estimator == "mpl" else rows, copula, params)
 
-    fits = map_chunks(replicate, num_resamples, u.size)
+    def one_by_one():
+        fits = map_chunks(replicate, num_resamples, u.size)
+        return fits._replace(num_params=jnp.asarray(fits.num_params), num_obs=jnp.asarray(fits.num_obs))
+
+    if copula.num_params(dim) == 1 and estimator == "ml" and not parametric:
+        fast = _refit_by_weights(key, u, copula, params, num_resamples)
+        fits = jax.lax.cond(jnp.all(fast.converged), lambda: fast, one_by_one)
+    else:
+        fits = one_by_one()
     good = fits.converged
     count = jnp.sum(good)
 
