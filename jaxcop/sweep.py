@@ -51,7 +51,7 @@ def _run(args, function, static, batch_size, mesh):
 
 def replicate(
     function: Callable,
-    *args,
+    *args: Any,
     static: tuple = (),
     progress: Callable[[int, int], object] | None = None,
     store: str | Path | None = None,

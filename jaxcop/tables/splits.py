@@ -112,8 +112,8 @@ def save_splits(path: str | Path, splits: Sequence[Split], ids: Sequence, *, ove
     >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     path = save_splits(Path(folder) / "splits.json", [row_split(np.arange(5), seed=0)], list("abcde"))
-    ...     [split.test.tolist() for split in load_splits(path, list("edcba"))]
-    [[2]]
+    ...     [split.test.tolist() for split in load_splits(path, list("edcba"))] == [[2]]
+    True
     """
     names = list(_positions_of(ids))
     for split in splits:
