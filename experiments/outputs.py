@@ -272,14 +272,14 @@ def write_figures(
     return paths
 
 
-def _plain(value):
+def plain(value):
     """Arrays and NamedTuples as what JSON knows; NaN and infinity as null."""
     if isinstance(value, tuple) and (fields := getattr(value, "_fields", None)):
         value = dict(zip(fields, value, strict=True))
     if isinstance(value, dict):
-        return {str(key): _plain(item) for key, item in value.items()}
+        return {str(key): plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple | np.ndarray | jax.Array):
-        return [_plain(item) for item in value]
+        return [plain(item) for item in value]
     if isinstance(value, np.generic):
         value = value.item()
     return None if isinstance(value, float) and not np.isfinite(value) else value
@@ -310,7 +310,7 @@ def save(out, config, results, eight, seconds: float) -> None:
             for result in results
         },
     }
-    (out / "results.json").write_text(json.dumps(_plain(document), indent=1, allow_nan=False) + "\n")
+    (out / "results.json").write_text(json.dumps(plain(document), indent=1, allow_nan=False) + "\n")
 
 
 def write(out, pool, table, columns, results, eight, seconds: float, console: Console) -> None:
