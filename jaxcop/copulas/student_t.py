@@ -10,17 +10,8 @@ import numpy as np
 from jaxtyping import Array, Bool, Float
 
 from jaxcop import correlation as _correlation
-from jaxcop._numerics import (
-    as_float,
-    concrete,
-    log1p_square,
-    open_unit,
-    promote,
-    student_t_cdf,
-    student_t_log_peak,
-    student_t_quantile,
-    student_t_quantile_and_log,
-)
+from jaxcop._numerics import as_float, concrete, log1p_square, open_unit, promote
+from jaxcop._student_t import student_t_cdf, student_t_log_peak, student_t_quantile, student_t_quantile_and_log
 from jaxcop.copulas._contract import Copula, TailDependence, check_inside, check_points, check_shape
 from jaxcop.copulas._elliptical import colour, correlation_of, quadratic, start_correlation, tau_of, whiten
 
