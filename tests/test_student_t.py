@@ -196,6 +196,70 @@ def test_cdf_against_mpmath_and_inverse(dtype):
     assert_close(student_t_quantile(got[2:4], df), np.broadcast_to(x[2:4], (2, 6)), rtol=1e-4)
 
 
+@jax.jit
+def _cdf_and_slopes(x, df):
+    value, by_x = jax.jvp(lambda x: student_t_cdf(x, df), (x,), (jnp.ones_like(x),))
+    return value, by_x, jax.jvp(lambda df: student_t_cdf(x, df), (df,), (jnp.ones_like(df),))[1]
+
+
+@jax.jit
+@jax.vmap
+def _each_cdf_and_slopes(x, df):
+    return student_t_cdf(x, df), jax.grad(student_t_cdf)(x, df), jax.grad(student_t_cdf, 1)(x, df)
+
+
+# Enough x at one df for the series to be used.
+_MANY_X = np.concatenate([-np.geomspace(1e-9, 1e12, 100), [0.0], np.geomspace(1e-9, 1e3, 60)])
+
+
+@pytest.mark.parametrize("df", [0.1, 0.5, 2.0, 4.5, 33.0, 1e4, 1e6])
+def test_many_cdfs_at_one_df(df):
+    got = _cdf_and_slopes(_MANY_X, df)
+    some = np.arange(0, 161, 10)
+    assert_close(got[0][some], np.vectorize(_exact_cdf)(_MANY_X[some], df), rtol=1e-11, atol=1e-300)
+    value, by_x, by_df = _each_cdf_and_slopes(_MANY_X, np.full(161, df))
+    assert_close(got[0], value, rtol=1e-11, atol=1e-300)
+    assert_close(got[1], by_x, rtol=1e-11, atol=1e-300)
+    assert_close(got[2], by_df, rtol=1e-9, atol=1e-300)
+
+
+def test_many_cdfs_in_float32():
+    x = _MANY_X.astype("float32")
+    for df in np.float32([0.5, 4, 300, 1e4]):
+        got = _cdf_and_slopes(x, df)
+        for part, expected in zip(got, _cdf_and_slopes(x.astype("float64"), np.float64(df)), strict=True):
+            assert part.dtype == jnp.float32
+            assert_close(part, expected, rtol=1e-4, atol=1e-36)
+
+
+def test_many_cdfs_at_the_edges(dtype):
+    info = np.finfo(dtype)
+    x = np.zeros(161, dtype)
+    x[:7] = -np.inf, -info.max, -info.tiny, 0, info.max, np.inf, np.nan
+    for df in (0.1, 3.0, 1e6):
+        value, by_x, by_df = (np.array(part) for part in _cdf_and_slopes(x, jnp.asarray(df, dtype)))
+        np.testing.assert_array_equal(value[[0, 2, 3, 5, 6]], [0, 0.5, 0.5, 1, np.nan])
+        assert 0 <= value[1] == 1 - value[4] < 1e-3
+        assert np.isfinite(by_x[:6]).all()
+        assert np.isfinite(by_df[:6]).all()
+
+
+def test_second_derivatives_of_many_cdfs():
+    @jax.jit
+    def second(x, df):
+        by_df = jax.jvp(lambda df: _cdf_and_slopes(x, df), (df,), (jnp.ones_like(df),))[1]
+        return by_df[1:], jax.jvp(lambda x: _cdf_and_slopes(x, df), (x,), (jnp.ones_like(x),))[1]
+
+    df, step = 3.0, 1e-3
+    (by_x_df, by_df_df), (_, by_x_x, by_df_x) = second(_MANY_X, df)
+    high, low = _cdf_and_slopes(_MANY_X, df + step), _cdf_and_slopes(_MANY_X, df - step)
+    assert_close(by_x_df, (high[1] - low[1]) / (2 * step), rtol=1e-5, atol=1e-9)
+    assert_close(by_df_df, (high[2] - low[2]) / (2 * step), rtol=1e-5, atol=1e-9)
+    assert_close(by_df_x, by_x_df, rtol=1e-7, atol=1e-300)
+    density = _cdf_and_slopes(_MANY_X, df)[1]
+    assert_close(by_x_x, -(df + 1) * _MANY_X / (df + _MANY_X**2) * density, atol=1e-300)
+
+
 def test_cdf_gradients_by_differences():
     check_grads(
         jax.jit(student_t_cdf),

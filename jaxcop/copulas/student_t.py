@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Array, Bool, Float
 
 from jaxcop import correlation as _correlation
-from jaxcop._numerics import as_float, concrete, log1p_square, open_unit, promote
+from jaxcop._numerics import as_float, concrete, open_unit, promote
 from jaxcop._student_t import student_t_cdf, student_t_log_peak, student_t_quantile, student_t_quantile_and_log
 from jaxcop.copulas._contract import Copula, TailDependence, check_inside, check_points, check_shape
 from jaxcop.copulas._elliptical import colour, correlation_of, quadratic, start_correlation, tau_of, whiten
@@ -76,11 +76,13 @@ def logpdf(u: Float[Array, "*b d"], params: Params) -> Float[Array, "*b"]:
 
 @jax.jit
 def _rosenblatt(u, correlation, df):
-    e = whiten(student_t_quantile(u, df), correlation)
+    columns = u.reshape(-1, u.shape[-1]).T
+    e = whiten(student_t_quantile(columns, df).T, correlation).T
     # Given j - 1 coordinates with squared norm q the next is t with df + j - 1 and scale**2 = (df + q) / (df + j - 1).
-    df_j = df + jnp.arange(u.shape[-1], dtype=u.dtype)
-    before = jnp.cumsum(e**2, -1) - e**2
-    return student_t_cdf(e * jnp.sqrt(df_j / (df + before)), df_j)
+    df_j = df + jnp.arange(1, len(columns), dtype=u.dtype)
+    scale = jnp.sqrt((df + jnp.cumsum(e[:-1] ** 2, 0)) / df_j[:, None])
+    rest = jax.vmap(student_t_cdf)(e[1:] / scale, df_j)
+    return jnp.concatenate([columns[:1], rest]).T.reshape(u.shape)
 
 
 def rosenblatt(u: Float[Array, "*b d"], params: Params) -> Float[Array, "*b d"]:
@@ -98,12 +100,14 @@ def rosenblatt(u: Float[Array, "*b d"], params: Params) -> Float[Array, "*b d"]:
 
 @jax.jit
 def _inverse_rosenblatt(w, correlation, df):
-    df_j = df + jnp.arange(w.shape[-1], dtype=w.dtype)
-    t = jax.vmap(student_t_quantile, (-1, 0), -1)(w, df_j)  # by column, each with its own df
+    columns = w.reshape(-1, w.shape[-1]).T
+    df_j = df + jnp.arange(len(columns), dtype=w.dtype)
+    t, log_squares = jax.vmap(student_t_quantile_and_log)(columns, df_j)
     # 1 + q_j/df = (1 + q_{j-1}/df) (1 + t_j**2/(df+j-1)): a running product, so no coordinate waits for another.
-    grow = log1p_square(t / jnp.sqrt(df_j))
-    e = t * jnp.exp((jnp.cumsum(grow, -1) - grow) / 2) * jnp.sqrt(df / df_j)
-    return open_unit(student_t_cdf(colour(e, correlation), df))
+    before = jnp.cumsum(log_squares, 0) - log_squares
+    e = t * jnp.exp(before / 2) * jnp.sqrt(df / df_j)[:, None]
+    rest = student_t_cdf(colour(e.T, correlation).T[1:], df)
+    return open_unit(jnp.concatenate([columns[:1], rest]).T.reshape(w.shape))
 
 
 def inverse_rosenblatt(w: Float[Array, "*b d"], params: Params) -> Float[Array, "*b d"]:
