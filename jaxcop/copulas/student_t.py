@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Array, Bool, Float
 
 from jaxcop import correlation as _correlation
-from jaxcop._numerics import as_float, concrete, open_unit, promote
+from jaxcop._numerics import as_float, concrete, open_unit, promote, uniforms
 from jaxcop._student_t import student_t_cdf, student_t_log_peak, student_t_quantile, student_t_quantile_and_log
 from jaxcop.copulas._contract import Copula, TailDependence, check_inside, check_points, check_shape
 from jaxcop.copulas._elliptical import colour, correlation_of, quadratic, start_correlation, tau_of, whiten
@@ -122,14 +122,21 @@ def inverse_rosenblatt(w: Float[Array, "*b d"], params: Params) -> Float[Array, 
 
 @jax.jit(static_argnames="shape")
 def _sample(key, correlation, df, shape):
-    normal_key, gamma_key = jax.random.split(key)
-    z = colour(jax.random.normal(normal_key, shape, correlation.dtype), correlation)
-    log_mixing = jax.random.loggamma(gamma_key, df / 2, shape[:-1], df.dtype) + jnp.log(2 / df)
-    return open_unit(student_t_cdf(z * jnp.exp(-log_mixing / 2)[..., None], df))
+    dim = shape[-1]
+    num_pairs = (dim + 1) // 2
+    # A pair of a spherical t has 1 + r**2/df = U**(-2/df) (Bailey 1994); given pairs before it with squared norm q the
+    # next is t with df + 2 for each and scale**2 = (df + q) / df', so that 1 + q/df is a running product.
+    radial, angular = uniforms(key, (2, num_pairs, math.prod(shape[:-1])), df.dtype)
+    grow = -2 * jnp.log(radial) / (df + 2 * jnp.arange(num_pairs, dtype=df.dtype))[:, None]
+    log_length = jnp.cumsum(grow, 0) / 2 + jnp.log(-jnp.expm1(-grow)) / 2 + jnp.log(df) / 2
+    length = jnp.exp(jnp.minimum(log_length, math.log(jnp.finfo(df.dtype).max / (2 * dim))))
+    angle = 2 * math.pi * angular
+    e = jnp.stack([length * jnp.cos(angle), length * jnp.sin(angle)]).reshape(2 * num_pairs, -1)[:dim]
+    return open_unit(student_t_cdf(colour(e.T, correlation).T, df)).T.reshape(shape)
 
 
 def sample(key: Array, params: Params, shape: tuple[int, ...]) -> Float[Array, "*b d"]:
-    """Draws of shape ``(*b, d)``: normals over the root of one chi-square / df per point, then the margin's cdf.
+    """Draws of shape ``(*b, d)``: the margin's cdf of a multivariate t, drawn pair by pair (Bailey 1994).
 
     >>> print(sample(jax.random.key(0), Params(jnp.eye(3), 4.0), (5, 3)).shape)
     (5, 3)
