@@ -5,6 +5,7 @@ import math
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.custom_derivatives import SymbolicZero
 from jaxtyping import Array, Float
 
 from jaxcop._numerics import expm1_remainder, log1p_square, power_series, promote
@@ -80,9 +81,9 @@ def _log_cosh(y: Array) -> Array:
     return jnp.where(y < 1, small, y - _LOG_2 + jnp.log1p(jnp.exp(-2 * y)))
 
 
-def _log_height(y: Array, df: Array) -> Array:
-    """Log-density of y = asinh(x / sqrt(df))."""
-    return student_t_log_peak(df) + jnp.log(df) / 2 - _LOG_2PI / 2 - df * _log_cosh(y)
+def student_t_log_height(log_cosh: Array, df: Array) -> Array:
+    """Log-density of y = asinh(x / sqrt(df)), from log(cosh(y)) = log(1 + x**2/df) / 2."""
+    return student_t_log_peak(df) + jnp.log(df) / 2 - _LOG_2PI / 2 - df * log_cosh
 
 
 def _area(y: Array, df: Array, score=None):
@@ -93,7 +94,8 @@ def _area(y: Array, df: Array, score=None):
     central = df * _log_cosh(y) < 0.25
     base = jnp.where(central, 0, y)
     score_here = None if score is None else lambda log_rise: score(_log_cosh(base)[..., None] + log_rise)
-    return central, _log_height(base, df), _partial_integral(y, df, central, _rules_for(y.dtype), score_here)
+    integral = _partial_integral(y, df, central, _rules_for(y.dtype), score_here)
+    return central, student_t_log_height(_log_cosh(base), df), integral
 
 
 def _asinh_of(x: Array, df: Array) -> Array:
@@ -118,15 +120,15 @@ def _drift(y: Array, df: Array) -> Array:
         return peak_slope - curved / 2 + (w - curved) / (2 * df[..., None])
 
     central, log_height, integral = _area(y, df, score)
-    return jnp.where(central, -jnp.exp(log_height - _log_height(y, df)), 1) * integral
+    return jnp.where(central, -jnp.exp(log_height - student_t_log_height(_log_cosh(y), df)), 1) * integral
 
 
 def _acosh_of_exp(rise: Array) -> Array:
     return rise + jnp.log1p(jnp.sqrt(-jnp.expm1(-2 * rise)))
 
 
-def _solve(p: Array, df: Array) -> tuple[Array, Array]:
-    """The quantile x and log(1 + x**2/df), which never overflows, by Halley steps on the integral, per element."""
+def _solve(p: Array, df: Array) -> tuple[Array, Array, Array]:
+    """The quantile's terms by Halley steps on the integral, per element."""
     info = jnp.finfo(p.dtype)
     tail = jnp.clip(jnp.minimum(p, 1 - p), info.tiny, 0.5)
     central = tail > 0.25
@@ -135,12 +137,12 @@ def _solve(p: Array, df: Array) -> tuple[Array, Array]:
 
     def halley(y, rules):
         integral = _partial_integral(y, df, central, rules)
-        height = _log_height(y, df)
+        height = student_t_log_height(_log_cosh(y), df)
         # Tail: on the log of the tail, concave in y. Centre: on the area between 0 and y.
         excess = height + jnp.log(integral) - jnp.log(tail)
         curved = 1 - excess * (df * jnp.tanh(y) * integral - 1) / 2
         tail_step = excess * integral / jnp.maximum(curved, 0.5)
-        area = jnp.exp(_log_height(jnp.zeros_like(y), df)) * integral
+        area = jnp.exp(student_t_log_height(jnp.zeros_like(y), df)) * integral
         error = (0.5 - tail - area) / jnp.exp(height)
         centre_step = error / jnp.maximum(1 - error * df * jnp.tanh(y) / 2, 0.5)
         return jnp.maximum(y + jnp.where(central, centre_step, tail_step), 0)
@@ -148,7 +150,7 @@ def _solve(p: Array, df: Array) -> tuple[Array, Array]:
     y = jax.lax.fori_loop(0, 2, lambda _, y: halley(y, _COARSE), y)
     y = halley(y, _rules_for(p.dtype))
     x = jnp.sqrt(df) * jnp.minimum(jnp.sinh(y), info.max / jnp.maximum(jnp.sqrt(df), 1))
-    return _signed(p, x), 2 * _log_cosh(y)
+    return _signed(p, x), 2 * _log_cosh(y), jnp.where(p < 0.5, -1, 1) * jnp.tanh(y)
 
 
 def _signed(p: Array, x: Array) -> Array:
@@ -160,9 +162,12 @@ def _signed(p: Array, x: Array) -> Array:
 # For many points at one df everything is interpolated by Chebyshev series, in v = log(1 + depth / bend). The depth of
 # the quantile is -log(4 p (1 - p)); that of the cdf is its limit in the far tail, df log(1 + x**2/df) / 2. Their ratio
 # is smooth and near one: it is 1 at df = 2 and tends to 1 in the tail. So is the slope d log|x| / d df times
-# df**2 / (1 + depth). The series down to the smallest float end below 1e-12 (1e-7 in float32) after the number of terms
-# below, for df >= 0.1; for smaller df the error grows slowly. Clenshaw's recurrence needs no gather, slow on a CPU.
+# df**2 / (1 + depth), up to a factor that puts a division last: xla keeps its result, but repeats a sum of products
+# wherever it is used. The series down to the smallest float end below 1e-11 (1e-7 in float32) after the number of terms
+# below, for df >= 0.5; for smaller df the error grows, to 1e-9 at 0.1. Clenshaw's recurrence needs no gather, which is
+# slow on a CPU; one chain of it waits for itself, and four take a third of the time.
 _NUM_TERMS_DOUBLE, _NUM_TERMS_SINGLE = 60, 28
+_NUM_CHAINS = 4
 
 
 def _num_terms(dtype) -> int:
@@ -183,7 +188,7 @@ def _depth(p: Array) -> Array:
     """-log(4 p (1 - p)) in full relative accuracy: log(v) / (v - 1) does not see the rounding of v."""
     tail = jnp.clip(jnp.minimum(p, 1 - p), jnp.finfo(p.dtype).tiny, 0.5)
     v = 4 * tail * (1 - tail)
-    return (2 * p - 1) ** 2 * jnp.where(v < 1, jnp.log(v) / jnp.where(v < 1, v - 1, 1), 1)
+    return (2 * p - 1) ** 2 * jnp.where(v < 1, jnp.log(v), 1) / jnp.where(v < 1, v - 1, 1)
 
 
 @_depth.defjvp
@@ -207,11 +212,22 @@ def _interpolate(function, depth: Array, df: Array, bend: Array) -> Array:
     transform[0] /= 2
     values = function(nodes, jnp.broadcast_to(df, nodes.shape))
     coefficients = jnp.matmul(np.asarray(transform, depth.dtype), values, precision="highest")
-    t = 2 / span * jnp.log(1 + depth / bend) - 1
-    after = total = jnp.zeros_like(t)
-    for coefficient in coefficients[:0:-1]:
-        total, after = coefficient + 2 * t * total - after, total
-    return coefficients[0] + t * total - after
+    return _chebyshev_sum(coefficients, 2 / span * (jnp.log(bend + depth) - jnp.log(bend)) - 1)
+
+
+def _chebyshev_sum(coefficients: Array, t: Array) -> Array:
+    """Clenshaw's recurrence for every fourth term, T_{k+4} = 2 T_4 T_k - T_{k-4}: four chains that run side by side."""
+    polynomials = [jnp.ones_like(t), t]
+    while len(polynomials) < 2 * _NUM_CHAINS:
+        polynomials.append(2 * t * polynomials[-1] - polynomials[-2])
+    twice, parts = 2 * polynomials[_NUM_CHAINS], []
+    for first in range(_NUM_CHAINS):
+        after = total = jnp.zeros_like(t)
+        for coefficient in coefficients[first::_NUM_CHAINS][:0:-1]:
+            total, after = coefficient + twice * total - after, total
+        low, high = polynomials[first], polynomials[first + _NUM_CHAINS]
+        parts.append(low * (coefficients[first] - after) + high * total)
+    return sum(parts, start=jnp.zeros_like(t))
 
 
 # The singularity nearest to the centre lies at a depth of order df**2 for the quantile, of df for the cdf.
@@ -223,12 +239,12 @@ def _cdf_bend(df: Array) -> Array:
     return jnp.clip(2 * df, 1e-6, 3)
 
 
-def _look_up(p: Array, df: Array) -> tuple[Array, Array]:
+def _look_up(p: Array, df: Array) -> tuple[Array, Array, Array]:
     depth = _depth(p)
-    # The division comes last: xla keeps the result of a division, but repeats a sum of products wherever it is used.
     log_square = 2 * (depth + depth * _interpolate(_excess, depth, df, _quantile_bend(df))) / df
     half = jnp.expm1(jnp.minimum(log_square / 2, _log_largest(df)))
-    return _signed(p, jnp.sqrt(df) * jnp.sqrt(half) * jnp.sqrt(half + 2)), log_square
+    sinh = jnp.sqrt(half) * jnp.sqrt(half + 2)
+    return _signed(p, jnp.sqrt(df) * sinh), log_square, jnp.where(p < 0.5, -sinh, sinh) / (1 + half)
 
 
 def _excess(depth: Array, df: Array) -> Array:
@@ -239,8 +255,8 @@ def _excess(depth: Array, df: Array) -> Array:
 
 def _relative_slope(depth: Array, df: Array) -> Array:
     tail = _tail_at(depth)
-    y = _acosh_of_exp(_quantile(tail, df)[1] / 2)
-    return df**2 / (1 + _depth(tail)) * _drift(y, df) / jnp.tanh(y)
+    y, depth = _acosh_of_exp(_quantile(tail, df)[1] / 2), _depth(tail)
+    return df**2 * (2 + depth) / (1 + depth) ** 2 * _drift(y, df) / jnp.tanh(y)
 
 
 def _cdf_excess(depth: Array, df: Array) -> Array:
@@ -262,41 +278,48 @@ def _log_largest(df: Array) -> Array:
     return math.log(float(jnp.finfo(df.dtype).max)) - 0.01 - jnp.maximum(jnp.log(df) / 2, 0)
 
 
-def _differentiable(value, drift):
-    """The quantile x and log(1 + x**2/df) with the derivatives of ``value`` in closed form but for the ``drift``."""
+def _differentiable(value, slope_of):
+    """The quantile's terms, with derivatives in closed form but for df**2 d log|x| / d df, ``slope_of``."""
 
     @jax.custom_jvp
     @jax.jit
-    def quantile(p, df):
+    def terms(p, df):
         return value(p, df)
 
-    @quantile.defjvp
-    def quantile_jvp(primals, tangents):
+    def terms_jvp(primals, tangents):
         (p, df), (dp, ddf) = primals, tangents
-        x, log_square = quantile(p, df)
-        # For y = asinh(x / sqrt(df)) with density h: dx/dp = sqrt(df) cosh(y) / h, d log_square/dp = 2 tanh(y) / h.
+        x, log_square, tanh = terms(p, df)
+        # In y = asinh(x / sqrt(df)), where dx = sqrt(df) cosh(y) dy at a fixed df.
         log_cosh, largest = log_square / 2, _log_largest(df)
-        log_density = student_t_log_peak(df) + jnp.log(df) / 2 - _LOG_2PI / 2 - df * log_cosh
-        cosh = jnp.exp(jnp.minimum(log_cosh, largest))
-        tanh = x / jnp.sqrt(df) / cosh
-        slope = drift(p, x, tanh, df)
-        # Bounded, so that a slope beyond the floats does not become NaN by a zero tangent.
-        by_p, y_by_p = (jnp.exp(jnp.minimum(power - log_density, largest)) for power in (log_cosh, 0))
-        by_df = jnp.sqrt(df) * jnp.clip(cosh * slope, -jnp.exp(largest), jnp.exp(largest))
-        dx = jnp.sqrt(df) * by_p * dp + by_df * ddf
-        return (x, log_square), (dx, 2 * tanh * (y_by_p * dp + (slope - tanh / (2 * df)) * ddf))
+        dx, dy = jnp.zeros_like(x), jnp.zeros_like(x)
+        if not isinstance(dp, SymbolicZero):
+            # Bounded, so that a slope beyond the floats does not become NaN by a zero tangent.
+            log_height = student_t_log_height(log_cosh, df)
+            dx += jnp.sqrt(df) * jnp.exp(jnp.minimum(log_cosh - log_height, largest)) * dp
+            dy += jnp.exp(jnp.minimum(-log_height, largest)) * dp
+        if not isinstance(ddf, SymbolicZero):
+            slope = tanh * slope_of(p, x, df) / df**2
+            cosh = jnp.exp(jnp.minimum(log_cosh, largest))
+            dx += jnp.sqrt(df) * jnp.clip(cosh * slope, -jnp.exp(largest), jnp.exp(largest)) * ddf
+            dy += (slope - tanh / (2 * df)) * ddf
+        return (x, log_square, tanh), (dx, 2 * tanh * dy, jnp.exp(-log_square) * dy)
 
-    return quantile
+    terms.defjvp(terms_jvp, symbolic_zeros=True)
+    return terms
 
 
-_quantile = _differentiable(_solve, lambda p, x, tanh, df: jnp.sign(x) * _drift(_asinh_of(x, df), df))
+def _slope_from_integral(p, x, df):
+    # Even in y, so that near the centre it is as good as constant.
+    y = jnp.maximum(_asinh_of(x, df), jnp.finfo(x.dtype).eps ** 0.5)
+    return df**2 * _drift(y, df) / jnp.tanh(y)
 
 
-def _slope_from_series(p, x, tanh, df):
+def _slope_from_series(p, x, df):
     depth = _depth(p)
-    return tanh * (1 + depth) * _interpolate(_relative_slope, depth, df, _quantile_bend(df)) / df**2
+    return _interpolate(_relative_slope, depth, df, _quantile_bend(df)) * (1 + depth) ** 2 / (2 + depth)
 
 
+_quantile = _differentiable(_solve, _slope_from_integral)
 _quantile_from_series = _differentiable(_look_up, _slope_from_series)
 
 
@@ -310,7 +333,7 @@ def _student_t_cdf(x, df):
 def _student_t_cdf_jvp(primals, tangents):
     (x, df), (dx, ddf) = primals, tangents
     y = _asinh_of(x, df)
-    by_df = -jnp.sign(x) * jnp.exp(_log_height(y, df)) * _drift(y, df)
+    by_df = -jnp.sign(x) * jnp.exp(student_t_log_height(_log_cosh(y), df)) * _drift(y, df)
     return _student_t_cdf(x, df), jnp.exp(student_t_logpdf(x, df)) * dx + by_df * ddf
 
 
@@ -363,18 +386,24 @@ def student_t_quantile(p: Float[Array, "..."], df: Float[Array, "..."]) -> Float
     >>> print(round(float(student_t_quantile(0.75, 1.0)), 12))
     1.0
     """
-    return student_t_quantile_and_log(p, df)[0]
+    return student_t_quantile_terms(p, df)[0]
 
 
-def student_t_quantile_and_log(p: Float[Array, "..."], df: Float[Array, "..."]) -> tuple[Array, Array]:
-    """The quantile x and ``log(1 + x**2 / df)``, which does not overflow where x does.
+def student_t_quantile_terms(p: Float[Array, "..."], df: Float[Array, "..."]) -> tuple[Array, Array, Array]:
+    """The quantile x, and ``log(1 + x**2 / df)`` and ``x / sqrt(df + x**2)``, which do not overflow where x does.
 
-    >>> print(round(float(student_t_quantile_and_log(0.75, 1.0)[1]), 6))
+    >>> print(round(float(student_t_quantile_terms(0.75, 1.0)[1]), 6))
     0.693147
     """
     p, df = promote(p, df)
     if _is_short(p, df):
         return _quantile(p, df)
     # On one axis, so that loops are vectorised however few columns there are.
-    x, log_square = _quantile_from_series(p.ravel(), df)
-    return x.reshape(p.shape), log_square.reshape(p.shape)
+    x, log_square, tanh = (term.reshape(p.shape) for term in _quantile_from_series(p.ravel(), df))
+    return x, log_square, tanh
+
+
+def student_t_quantile_slope(p: Array, x: Array, df: Array) -> Array:
+    """df**2 d log|x| / d df at a quantile x."""
+    slope_of = _slope_from_integral if _is_short(p, df) else _slope_from_series
+    return slope_of(p.ravel(), x.ravel(), df).reshape(p.shape)

@@ -7,13 +7,21 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.custom_derivatives import SymbolicZero
 from jaxtyping import Array, Bool, Float
 
 from jaxcop import correlation as _correlation
 from jaxcop._numerics import as_float, concrete, open_unit, promote, uniforms
-from jaxcop._student_t import student_t_cdf, student_t_log_peak, student_t_quantile, student_t_quantile_and_log
+from jaxcop._student_t import (
+    student_t_cdf,
+    student_t_log_height,
+    student_t_log_peak,
+    student_t_quantile,
+    student_t_quantile_slope,
+    student_t_quantile_terms,
+)
 from jaxcop.copulas._contract import Copula, TailDependence, check_inside, check_points, check_shape
-from jaxcop.copulas._elliptical import colour, correlation_of, quadratic, start_correlation, tau_of, whiten
+from jaxcop.copulas._elliptical import colour, correlation_of, quadratic, solve, start_correlation, tau_of, whiten
 
 # Where df has unconstrained coordinates: outside, no likelihood on real data tells one value from the next.
 DF_BOUNDS = (0.5, 1e4)
@@ -38,25 +46,79 @@ def _check(params: Params) -> Params:
 
 @jax.jit
 def _logpdf(u, correlation, df):
-    shape, dim = u.shape[:-1], u.shape[-1]
-    # Columns first, where loops run along the points. Coordinates outside are moved to the centre, so that gradients
-    # stay finite, and the density is masked below.
-    columns = u.reshape(-1, dim).T
-    inside = (columns > 0) & (columns < 1)
-    x, log_squares = student_t_quantile_and_log(jnp.where(inside, columns, 0.5), df)
+    # Columns first, where loops run along the points.
+    return _log_density(u.reshape(-1, u.shape[-1]).T, correlation, df).reshape(u.shape[:-1])
+
+
+def _log_constant(df, dim):
+    # log-gamma of df/2, (df+1)/2 and (df+d)/2 as a sum of neighbouring ratios, none of which cancels.
+    k = jnp.arange(dim, dtype=df.dtype)
+    return jnp.sum(student_t_log_peak(df + k) - student_t_log_peak(df) + jnp.log1p(k / df) / 2)
+
+
+def _terms(columns, correlation, df):
+    inside = functools.reduce(jnp.logical_and, (columns > 0) & (columns < 1))
+    # Points outside are moved to the centre, so that gradients stay finite, and masked at the end.
+    p = jnp.where(inside, columns, 0.5)
+    x, log_squares, tanh = student_t_quantile_terms(p, df)
     # Squares of x overflow for tiny df: then, and only then, take out the largest log(1 + x**2/df).
     top = functools.reduce(jnp.maximum, jax.lax.stop_gradient(log_squares))
-    far = top > math.log(jnp.finfo(x.dtype).max) / 2
-    scaled = jnp.where(far, jnp.sign(x) * jnp.exp((log_squares - top) / 2), x / jnp.sqrt(df))
-    ratio, half_log_det = quadratic(scaled.T, correlation)
-    joint = jnp.where(far, top, 0) + jnp.log1p(jnp.where(far, ratio - 1, ratio))
-    # log-gamma of df/2, (df+1)/2 and (df+d)/2 as a sum of neighbouring ratios, none of which cancels.
-    k = jnp.arange(dim, dtype=u.dtype)
-    constant = jnp.sum(student_t_log_peak(df + k) - student_t_log_peak(df) + jnp.log1p(k / df) / 2)
-    # A product instead of a sum over the few rows, which xla does not vectorise on a CPU.
-    margins = jnp.matmul(jnp.ones(dim, u.dtype), log_squares, precision="highest")
-    value = constant - half_log_det - (df + dim) / 2 * joint + (df + 1) / 2 * margins
-    return jnp.where(jnp.all(inside, 0), value, -jnp.inf).reshape(shape)
+    shift = jnp.where(top > math.log(jnp.finfo(x.dtype).max) / 2, top, 0)
+    cosh = jnp.exp((log_squares - shift) / 2)
+    z = tanh * cosh
+    ratio, half_log_det = quadratic(z.T, correlation)
+    rise = jnp.where(shift > 0, ratio - 1, ratio)
+    return inside, p, x, log_squares, tanh, cosh, z, rise, shift + jnp.log1p(rise), half_log_det
+
+
+@jax.custom_jvp
+def _log_density(columns, correlation, df):
+    dim = len(columns)
+    inside, _, _, log_squares, *_, joint, half_log_det = _terms(columns, correlation, df)
+    margins = functools.reduce(jnp.add, log_squares)
+    value = _log_constant(df, dim) - half_log_det - (df + dim) / 2 * joint + (df + 1) / 2 * margins
+    return jnp.where(inside, value, -jnp.inf)
+
+
+def _log_density_jvp(primals, tangents):
+    """Derivatives on paper, so that a gradient in R and df is a few sums over the points."""
+    (columns, correlation, df), (dcolumns, dcorrelation, ddf) = primals, tangents
+    dim = len(columns)
+    inside, p, x, log_squares, tanh, cosh, z, rise, joint, _ = _terms(columns, correlation, df)
+    weight, v = (df + dim) / (1 + rise), solve(z, correlation)
+    change = jnp.zeros_like(joint)
+    # By y = asinh(x / sqrt(df)) the density changes with (df + 1) tanh(y) - weight v cosh(y).
+    if not isinstance(dcolumns, SymbolicZero):
+        # Bounded, so that a slope beyond the floats does not become NaN by a zero tangent.
+        by_p = -student_t_log_height(log_squares / 2, df)
+        by_p = jnp.exp(jnp.minimum(by_p, math.log(jnp.finfo(p.dtype).max)))
+        change += sum(
+            jnp.where(inside, ((df + 1) * a - weight * b * c) * slope, 0) * dp
+            for a, b, c, slope, dp in zip(tanh, v, cosh, by_p, dcolumns, strict=True)
+        )
+    if not isinstance(ddf, SymbolicZero):
+        # At fixed x, where terms of order 1/df cancel on paper; then by x.
+        squares, ratio = [a**2 for a in tanh], -jnp.expm1(-joint)
+        by_df = sum(a - b for a, b in zip(log_squares, squares, strict=True)) - (joint - ratio)
+        by_df = jax.grad(_log_constant)(df, dim) + (by_df + (dim * ratio - sum(squares)) / df) / 2
+        slopes = student_t_quantile_slope(p, x, df)
+        # Unless one of the sums is a product, xla takes the series apart by rows and does not vectorise it.
+        by_x = (df + 1) * jnp.matmul(jnp.ones(dim, z.dtype), tanh**2 * slopes, precision="highest")
+        by_x -= weight * sum(a * b * c for a, b, c in zip(v, z, slopes, strict=True))
+        by_df += by_x / df**2
+        change += jnp.where(inside, by_df, 0) * ddf
+    if not isinstance(dcorrelation, SymbolicZero):
+        if dim == 2:
+            r = correlation[0, 1]
+            change += jnp.where(inside, weight * v[0] * v[1] + r / ((1 - r) * (1 + r)), 0) * dcorrelation[0, 1]
+        else:
+            inverse = solve(jnp.eye(dim, dtype=z.dtype), correlation)
+            spread = jnp.sum(v * (dcorrelation @ v), 0)
+            change += jnp.where(inside, weight * spread - jnp.sum(inverse * dcorrelation), 0) / 2
+    return _log_density(columns, correlation, df), change
+
+
+_log_density.defjvp(_log_density_jvp, symbolic_zeros=True)
 
 
 def logpdf(u: Float[Array, "*b d"], params: Params) -> Float[Array, "*b"]:
@@ -102,7 +164,7 @@ def rosenblatt(u: Float[Array, "*b d"], params: Params) -> Float[Array, "*b d"]:
 def _inverse_rosenblatt(w, correlation, df):
     columns = w.reshape(-1, w.shape[-1]).T
     df_j = df + jnp.arange(len(columns), dtype=w.dtype)
-    t, log_squares = jax.vmap(student_t_quantile_and_log)(columns, df_j)
+    t, log_squares, _ = jax.vmap(student_t_quantile_terms)(columns, df_j)
     # 1 + q_j/df = (1 + q_{j-1}/df) (1 + t_j**2/(df+j-1)): a running product, so no coordinate waits for another.
     before = jnp.cumsum(log_squares, 0) - log_squares
     e = t * jnp.exp(before / 2) * jnp.sqrt(df / df_j)[:, None]
