@@ -27,7 +27,7 @@ import jax.numpy as jnp
 import numpy as np
 import scipy.stats
 from jaxcop import correlation
-from jaxcop._numerics import student_t_quantile
+from jaxcop._student_t import student_t_quantile
 from jaxcop.copulas import FAMILIES, clayton, fit, frank, gaussian, gumbel, joe, standard_errors, student_t
 from rich.console import Console
 from rich.table import Table

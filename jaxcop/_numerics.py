@@ -5,7 +5,7 @@ import math
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Array
 
 # Below these the power series is used; above, the direct form has lost at most one or two digits.
 _EXPM1_SERIES = 0.5
@@ -14,7 +14,6 @@ _NUM_TERMS = 13
 
 # Python floats, which leave float32 alone; numpy's would promote it.
 _LOG_2 = math.log(2)
-_LOG_2PI = math.log(2 * math.pi)
 
 
 def concrete(x) -> np.ndarray | None:
@@ -47,7 +46,7 @@ def uniforms(key: Array, shape: tuple[int, ...], dtype=None) -> Array:
     return open_unit(jax.random.uniform(key, shape, dtype))
 
 
-def _series(x: Array, coefficients) -> Array:
+def power_series(x: Array, coefficients) -> Array:
     total = jnp.full_like(x, coefficients[-1])
     for coefficient in reversed(coefficients[:-1]):
         total = total * x + coefficient
@@ -60,7 +59,7 @@ def expm1_remainder(x: Array) -> Array:
     coefficients = [1.0]
     for k in range(1, _NUM_TERMS + 2):
         coefficients.append(coefficients[-1] / k)
-    series = _series(jnp.where(small, x, 0), coefficients[2:])
+    series = power_series(jnp.where(small, x, 0), coefficients[2:])
     safe = jnp.where(small, 1, x)
     return jnp.where(small, series, (jnp.expm1(safe) - safe) / safe**2)
 
@@ -68,7 +67,7 @@ def expm1_remainder(x: Array) -> Array:
 def log1p_remainder(x: Array) -> Array:
     """``(x - log(1 + x)) / x**2`` for x > -1, 1/2 at zero; relative error below 1e-14 in float64."""
     small = jnp.abs(x) < _LOG1P_SERIES
-    series = _series(jnp.where(small, x, 0), [(-1.0) ** k / (k + 2) for k in range(_NUM_TERMS)])
+    series = power_series(jnp.where(small, x, 0), [(-1.0) ** k / (k + 2) for k in range(_NUM_TERMS)])
     safe = jnp.where(small, 1, x)
     return jnp.where(small, series, (safe - jnp.log1p(safe)) / safe**2)
 
@@ -119,299 +118,3 @@ def log1p_square(x: Array) -> Array:
     big = jnp.abs(x) > 1
     large = jnp.where(big, jnp.abs(x), 1)
     return jnp.where(big, 2 * jnp.log(large) + jnp.log1p(1 / large**2), jnp.log1p(jnp.where(big, 0, x) ** 2))
-
-
-def student_t_log_peak(df: Array) -> Array:
-    """Log of the Student-t density at zero plus log(2 pi)/2; tends to 0 as ``df`` grows, without cancellation.
-
-    Differences of log-gamma lose every digit in float32 at a few hundred degrees of freedom. Here the recurrence
-    c(df) / c(df + 2) = sqrt(1 - 1/(df + 1)**2) lifts df above 24, where the asymptotic series ends below 1e-16.
-    """
-    num_steps = 12
-    odd = jnp.asarray(df)[..., None] + jnp.arange(1, 2 * num_steps, 2, dtype=jnp.asarray(df).dtype)
-    lifted = 1 / (df + 2 * num_steps)
-    series = _series(lifted**2, [-1 / 4, 1 / 24, -1 / 20, 17 / 112, -31 / 36, 691 / 88])
-    return jnp.sum(jnp.log1p(-1 / odd**2), -1) / 2 + lifted * series
-
-
-def student_t_logpdf(x: Array, df: Array) -> Array:
-    """Log-density of Student's t, free of overflow in ``x`` and of cancellation in ``df``."""
-    return student_t_log_peak(df) - _LOG_2PI / 2 - (df + 1) / 2 * log1p_square(x / jnp.sqrt(df))
-
-
-# Student's t in y = asinh(x / sqrt(df)): the density of y is C cosh(y)**-df, so tail and centre are integrals of one
-# smooth positive function. The tail uses the double-exponential rule of Takahasi and Mori (1974) for decaying
-# integrands, t = exp(z - exp(-z)); the centre Gauss-Legendre. Both have the same number of nodes, chosen per element.
-def _rules(num_nodes: int, low: float, high: float):
-    z, step = np.linspace(low, high, num_nodes, retstep=True)
-    tail = np.exp(z - np.exp(-z))
-    nodes, weights = np.polynomial.legendre.leggauss(num_nodes)
-    return tail, step * tail * (1 + np.exp(-z)), (nodes + 1) / 2, weights / 2
-
-
-_COARSE = _rules(16, -2.9, 3.0)
-_SINGLE = _rules(24, -2.9, 3.0)
-_DOUBLE = _rules(48, -3.6, 3.75)
-_FAR = 40.0
-
-
-def _partial_integral(y: Array, df: Array, central: Array, rules, score=None) -> Array:
-    """Integral of (cosh(s) / cosh(m))**-df over s from y to infinity (m = y), or where central from 0 to y (m = 0).
-
-    ``score`` is a further factor, given as a function of log(cosh(s) / cosh(m)).
-    """
-    tail_nodes, tail_weights, centre_nodes, centre_weights = (np.asarray(rule, y.dtype) for rule in rules)
-    slope = jnp.where(central, 0, jnp.tanh(y))
-    # The length at which the integrand has fallen by e: cosh(t) + slope sinh(t) = exp(1 / df).
-    grow = jnp.expm1(1 / df)
-    length = jnp.log1p((grow - slope + jnp.sqrt(grow * (grow + 2) + slope**2)) / (1 + slope))
-    central, y, df, slope, length = (a[..., None] for a in (central, y, df, slope, length))
-    t = jnp.where(central, y * centre_nodes, length * tail_nodes)
-    weight = jnp.where(central, y * centre_weights, length * tail_weights)
-    # log(cosh(t) + slope sinh(t)); far out, where exp(t) may overflow, its leading term
-    e = jnp.expm1(jnp.minimum(t, _FAR))
-    inverse = e / (1 + e)
-    near = jnp.log1p((e * inverse + slope * (e + inverse)) / 2)
-    log_rise = jnp.where(t < _FAR, near, t + jnp.log((1 + slope) / 2))
-    value = weight * jnp.exp(-df * log_rise)
-    return jnp.sum(value if score is None else value * score(log_rise), -1)
-
-
-def _rules_for(dtype):
-    return _DOUBLE if jnp.finfo(dtype).bits > 32 else _SINGLE
-
-
-def _log_cosh(y: Array) -> Array:
-    """``log(cosh(y))`` for y >= 0, in full relative accuracy at both ends."""
-    small = jnp.log1p(jnp.sinh(jnp.minimum(y, 1)) ** 2) / 2
-    return jnp.where(y < 1, small, y - _LOG_2 + jnp.log1p(jnp.exp(-2 * y)))
-
-
-def _log_height(y: Array, df: Array) -> Array:
-    """Log-density of y = asinh(x / sqrt(df))."""
-    return student_t_log_peak(df) + jnp.log(df) / 2 - _LOG_2PI / 2 - df * _log_cosh(y)
-
-
-def _area(y: Array, df: Array, score=None):
-    """Integral of the density (times ``score``) from y on, or where ``central`` from 0 to y.
-
-    Returns ``central``, the log-density at the lower end of integration, and the integral over that density.
-    """
-    central = df * _log_cosh(y) < 0.25
-    base = jnp.where(central, 0, y)
-    score_here = None if score is None else lambda log_rise: score(_log_cosh(base)[..., None] + log_rise)
-    return central, _log_height(base, df), _partial_integral(y, df, central, _rules_for(y.dtype), score_here)
-
-
-def _asinh_of(x: Array, df: Array) -> Array:
-    return jnp.arcsinh(jnp.abs(x) / jnp.sqrt(df))
-
-
-def _cdf(x: Array, df: Array) -> Array:
-    central, log_height, integral = _area(_asinh_of(x, df), df)
-    area = jnp.exp(log_height) * integral
-    upper = jnp.where(central, 0.5 - area, area)
-    return jnp.where(x > 0, 1 - upper, upper)
-
-
-def _drift(y: Array, df: Array) -> Array:
-    """dx/d df / sqrt(df + x**2) at fixed probability, for x >= 0: the integral of the score, which does not cancel."""
-    peak_slope = jax.grad(lambda v: jnp.sum(student_t_log_peak(v)))(df)[..., None]
-
-    def score(log_cosh):
-        # d log f / d df at fixed x, with x**2/df = exp(w) - 1: the terms of order 1/df are cancelled on paper.
-        w = 2 * log_cosh
-        curved = w**2 * expm1_remainder(-w)
-        return peak_slope - curved / 2 + (w - curved) / (2 * df[..., None])
-
-    central, log_height, integral = _area(y, df, score)
-    return jnp.where(central, -jnp.exp(log_height - _log_height(y, df)), 1) * integral
-
-
-def _acosh_of_exp(rise: Array) -> Array:
-    return rise + jnp.log1p(jnp.sqrt(-jnp.expm1(-2 * rise)))
-
-
-def _solve(p: Array, df: Array) -> tuple[Array, Array]:
-    """The quantile x and log(1 + x**2/df), which never overflows, by Halley steps on the integral, per element."""
-    info = jnp.finfo(p.dtype)
-    tail = jnp.clip(jnp.minimum(p, 1 - p), info.tiny, 0.5)
-    central = tail > 0.25
-    # Start: the normal approximation of Wallace (1959), z**2 = ((8 df + 1)/(8 df + 3))**2 df log(1 + x**2/df).
-    y = _acosh_of_exp((jax.scipy.special.ndtri(tail) * (8 * df + 3) / (8 * df + 1)) ** 2 / (2 * df))
-
-    def halley(y, rules):
-        integral = _partial_integral(y, df, central, rules)
-        height = _log_height(y, df)
-        # Tail: on the log of the tail, concave in y. Centre: on the area between 0 and y.
-        excess = height + jnp.log(integral) - jnp.log(tail)
-        curved = 1 - excess * (df * jnp.tanh(y) * integral - 1) / 2
-        tail_step = excess * integral / jnp.maximum(curved, 0.5)
-        area = jnp.exp(_log_height(jnp.zeros_like(y), df)) * integral
-        error = (0.5 - tail - area) / jnp.exp(height)
-        centre_step = error / jnp.maximum(1 - error * df * jnp.tanh(y) / 2, 0.5)
-        return jnp.maximum(y + jnp.where(central, centre_step, tail_step), 0)
-
-    y = jax.lax.fori_loop(0, 2, lambda _, y: halley(y, _COARSE), y)
-    y = halley(y, _rules_for(p.dtype))
-    x = jnp.sqrt(df) * jnp.minimum(jnp.sinh(y), info.max / jnp.maximum(jnp.sqrt(df), 1))
-    return _signed(p, x), 2 * _log_cosh(y)
-
-
-def _signed(p: Array, x: Array) -> Array:
-    x = jnp.where(p < 0.5, -x, x)
-    x = jnp.where(p == 0, -jnp.inf, jnp.where(p == 1, jnp.inf, x))
-    return jnp.where((p >= 0) & (p <= 1), x, jnp.nan)
-
-
-# For many p at one df both are interpolated, in v = log(1 + depth / bend) with depth = -log(4 p (1 - p)). The ratio
-# df log(1 + x**2/df) / (2 depth) is smooth and near one: it is 1 at df = 2 and tends to 1 in the tail. So is the slope
-# d log|x| / d df times df**2 / (1 + depth). Their Chebyshev series down to the smallest float end below 1e-12 (1e-7 in
-# float32) after the number of terms below, for df >= 0.1; for smaller df the error grows slowly. Clenshaw's recurrence
-# needs no gather, which is slow on a CPU.
-_NUM_TERMS_DOUBLE, _NUM_TERMS_SINGLE = 60, 28
-
-
-def _num_terms(dtype) -> int:
-    return _NUM_TERMS_DOUBLE if jnp.finfo(dtype).bits > 32 else _NUM_TERMS_SINGLE
-
-
-@jax.custom_jvp
-def _depth(p: Array) -> Array:
-    """-log(4 p (1 - p)) in full relative accuracy: log(v) / (v - 1) does not see the rounding of v."""
-    tail = jnp.clip(jnp.minimum(p, 1 - p), jnp.finfo(p.dtype).tiny, 0.5)
-    v = 4 * tail * (1 - tail)
-    return (2 * p - 1) ** 2 * jnp.where(v < 1, jnp.log(v) / jnp.where(v < 1, v - 1, 1), 1)
-
-
-@_depth.defjvp
-def _depth_jvp(primals, tangents):
-    (p,), (dp,) = primals, tangents
-    return _depth(p), (2 * p - 1) / (p * (1 - p)) * dp
-
-
-def _interpolate(function, p: Array, df: Array) -> Array:
-    """``function(tail, df)`` at ``p`` by a Chebyshev series from its values at a few ``tail`` in (0, 1/2)."""
-    num = _num_terms(p.dtype)
-    angles = np.pi * (np.arange(num) + 0.5) / num
-    # The singularity nearest to the centre lies at a depth of order df**2; any bend gives the same curve.
-    bend = jax.lax.stop_gradient(jnp.clip(4 * df**2, 1e-6, 1.5))
-    span = jnp.log1p(-math.log(4 * float(jnp.finfo(p.dtype).tiny)) / bend)
-    depth = bend * jnp.expm1(span * np.asarray((1 + np.cos(angles)) / 2, p.dtype))
-    values = function(jnp.exp(-depth) / (2 + 2 * jnp.sqrt(-jnp.expm1(-depth))), jnp.broadcast_to(df, depth.shape))
-    transform = 2 / num * np.cos(np.outer(np.arange(num), angles))
-    transform[0] /= 2
-    coefficients = jnp.matmul(np.asarray(transform, p.dtype), values, precision="highest")
-    t = 2 / span * jnp.log(1 + _depth(p) / bend) - 1
-    after = total = jnp.zeros_like(t)
-    for coefficient in coefficients[:0:-1]:
-        total, after = coefficient + 2 * t * total - after, total
-    return coefficients[0] + t * total - after
-
-
-def _look_up(p: Array, df: Array) -> tuple[Array, Array]:
-    depth = _depth(p)
-    # The division comes last: xla keeps the result of a division, but repeats a sum of products wherever it is used.
-    log_square = 2 * (depth + depth * _interpolate(_excess, p, df)) / df
-    half = jnp.expm1(jnp.minimum(log_square / 2, _log_largest(df)))
-    return _signed(p, jnp.sqrt(df) * jnp.sqrt(half) * jnp.sqrt(half + 2)), log_square
-
-
-def _excess(tail: Array, df: Array) -> Array:
-    depth = _depth(tail)
-    return (df / 2 * _quantile(tail, df)[1] - depth) / depth
-
-
-def _relative_slope(tail: Array, df: Array) -> Array:
-    y = _acosh_of_exp(_quantile(tail, df)[1] / 2)
-    return df**2 / (1 + _depth(tail)) * _drift(y, df) / jnp.tanh(y)
-
-
-def _log_largest(df: Array) -> Array:
-    """Log of the largest cosh(y) whose x = sqrt(df) sinh(y) is a finite float."""
-    return math.log(float(jnp.finfo(df.dtype).max)) - 0.01 - jnp.maximum(jnp.log(df) / 2, 0)
-
-
-def _differentiable(value, drift):
-    """The quantile x and log(1 + x**2/df) with the derivatives of ``value`` in closed form but for the ``drift``."""
-
-    @jax.custom_jvp
-    @jax.jit
-    def quantile(p, df):
-        return value(p, df)
-
-    @quantile.defjvp
-    def quantile_jvp(primals, tangents):
-        (p, df), (dp, ddf) = primals, tangents
-        x, log_square = quantile(p, df)
-        # For y = asinh(x / sqrt(df)) with density h: dx/dp = sqrt(df) cosh(y) / h, d log_square/dp = 2 tanh(y) / h.
-        log_cosh, largest = log_square / 2, _log_largest(df)
-        log_density = student_t_log_peak(df) + jnp.log(df) / 2 - _LOG_2PI / 2 - df * log_cosh
-        cosh = jnp.exp(jnp.minimum(log_cosh, largest))
-        tanh = x / jnp.sqrt(df) / cosh
-        slope = drift(p, x, tanh, df)
-        # Bounded, so that a slope beyond the floats does not become NaN by a zero tangent.
-        by_p, y_by_p = (jnp.exp(jnp.minimum(power - log_density, largest)) for power in (log_cosh, 0))
-        by_df = jnp.sqrt(df) * jnp.clip(cosh * slope, -jnp.exp(largest), jnp.exp(largest))
-        dx = jnp.sqrt(df) * by_p * dp + by_df * ddf
-        return (x, log_square), (dx, 2 * tanh * (y_by_p * dp + (slope - tanh / (2 * df)) * ddf))
-
-    return quantile
-
-
-_quantile = _differentiable(_solve, lambda p, x, tanh, df: jnp.sign(x) * _drift(_asinh_of(x, df), df))
-_quantile_from_series = _differentiable(
-    _look_up, lambda p, x, tanh, df: tanh * (1 + _depth(p)) * _interpolate(_relative_slope, p, df) / df**2
-)
-
-
-@jax.custom_jvp
-@jax.jit
-def _student_t_cdf(x, df):
-    return _cdf(x, df)
-
-
-@_student_t_cdf.defjvp
-def _student_t_cdf_jvp(primals, tangents):
-    (x, df), (dx, ddf) = primals, tangents
-    y = _asinh_of(x, df)
-    by_df = -jnp.sign(x) * jnp.exp(_log_height(y, df)) * _drift(y, df)
-    return _student_t_cdf(x, df), jnp.exp(student_t_logpdf(x, df)) * dx + by_df * ddf
-
-
-def student_t_cdf(x: Float[Array, "..."], df: Float[Array, "..."]) -> Float[Array, "..."]:
-    """Student-t distribution function, elementwise, with exact derivatives in ``x`` and ``df``.
-
-    Relative error of the smaller tail below 1e-12 in float64.
-
-    >>> print(round(float(student_t_cdf(1.0, 1.0)), 12))
-    0.75
-    """
-    return _student_t_cdf(*promote(x, df))
-
-
-def student_t_quantile(p: Float[Array, "..."], df: Float[Array, "..."]) -> Float[Array, "..."]:
-    """Student-t quantile, elementwise, with exact derivatives in ``p`` and ``df`` (also at even ``df``).
-
-    Relative error below 1e-11 in float64 and 2e-5 in float32 for p in [1e-12, 1 - 1e-12] and df in [0.5, 1e4].
-    A quantile beyond the largest float saturates near it; 0 and 1 give infinities, outside [0, 1] NaN.
-    More than about a hundred ``p`` at one scalar ``df`` are interpolated, much faster than each for itself.
-
-    >>> print(round(float(student_t_quantile(0.75, 1.0)), 12))
-    1.0
-    """
-    return student_t_quantile_and_log(p, df)[0]
-
-
-def student_t_quantile_and_log(p: Float[Array, "..."], df: Float[Array, "..."]) -> tuple[Array, Array]:
-    """The quantile x and ``log(1 + x**2 / df)``, which does not overflow where x does.
-
-    >>> print(round(float(student_t_quantile_and_log(0.75, 1.0)[1]), 6))
-    0.693147
-    """
-    p, df = promote(p, df)
-    if df.ndim > 0 or p.size <= 2 * _num_terms(p.dtype):
-        return _quantile(p, df)
-    # On one axis, so that loops are vectorised however few columns there are.
-    x, log_square = _quantile_from_series(p.ravel(), df)
-    return x.reshape(p.shape), log_square.reshape(p.shape)

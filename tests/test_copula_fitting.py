@@ -191,7 +191,10 @@ _BLAST_RANGE = {
 }
 
 
-@pytest.mark.parametrize(("family", "method"), _BLAST_RANGE)
+@pytest.mark.parametrize(
+    ("family", "method"),
+    [pytest.param(*case, marks=pytest.mark.slow) if case == ("student_t", "itau") else case for case in _BLAST_RANGE],
+)
 def test_blast_table(family, method, dtype):
     got = fit(_blast_margins(dtype), family, method=method)
     least, most = _BLAST_RANGE[family, method]
@@ -212,6 +215,7 @@ def test_blast_splits(family, method):
         assert least <= float(got.loglik) / got.num_obs < most
 
 
+@pytest.mark.slow
 def test_blast_splits_student_t():
     u = jnp.stack([_blast_margins(split=split) for split in range(4)])
     got = jax.vmap(lambda u: fit(u, "student_t", method="itau"))(u)

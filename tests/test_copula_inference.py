@@ -15,7 +15,13 @@ _CASES = REFERENCE["fit_cases"]
 _DATA = {name: np.array(rows) for name, rows in _CASES["datasets"].items()}
 _TWO = _DATA["clayton_d3"][:, :2]
 _KEY = jax.random.key(0)
-_REFERENCE_FITS = [("clayton", 2), ("frank", 2), ("joe", 2), ("gumbel", 2), ("gaussian", 3), ("t", 3)]
+_REFERENCE_FITS = [
+    ("clayton", 2),
+    ("frank", 2),
+    ("gumbel", 2),
+    ("gaussian", 3),
+    *(pytest.param(*case, marks=pytest.mark.slow) for case in (("joe", 2), ("t", 3))),
+]
 
 
 def _flat(params):
@@ -66,6 +72,7 @@ def test_rank_correction_by_hand_with_ties():
     assert ranked > 1.1 * known
 
 
+@pytest.mark.slow
 def test_rank_error_of_a_correlation_is_the_textbook_one():
     r, n = 0.6, 4000
     truth = gaussian.Params(jnp.asarray([[1, r], [r, 1]]))
@@ -76,7 +83,10 @@ def test_rank_error_of_a_correlation_is_the_textbook_one():
     assert_close(got * np.sqrt(n), 1 - r**2, rtol=0.05)
 
 
-@pytest.mark.parametrize(("estimator", "parametric", "method"), [("ml", True, "observed"), ("mpl", False, "rank")])
+@pytest.mark.parametrize(
+    ("estimator", "parametric", "method"),
+    [pytest.param("ml", True, "observed", marks=pytest.mark.slow), ("mpl", False, "rank")],
+)
 def test_bootstrap_agrees_with_asymptotics(estimator, parametric, method):
     fitted = fit(_TWO, "clayton", method=estimator)
     expected = inference.standard_errors(_TWO, "clayton", fitted, method=method)

@@ -110,6 +110,7 @@ def test_an_ensemble_holds_equal_parts_of_its_seeds(plain):
         assert 30 < shared[:100].sum() < 70  # scores take the first rows
 
 
+@pytest.mark.slow
 def test_recipes_train_on_copula_rows_and_mixtures(monkeypatch):
     """One recipe of each kind: the training tables have the promised parts, and no test row."""
     config = dataclasses.replace(CONFIG, recipes=("real", "copula", "mixed 1:2"), generators=("vae",), num_seeds=1)

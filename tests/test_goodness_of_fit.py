@@ -54,7 +54,7 @@ def _tables(n):
 @pytest.mark.parametrize(
     ("statistic", "method", "n", "num_resamples"),
     [
-        ("cramer_von_mises", "parametric", 60, 59),
+        pytest.param("cramer_von_mises", "parametric", 60, 59, marks=pytest.mark.slow),
         pytest.param("rosenblatt", "parametric", 60, 59, marks=pytest.mark.slow),
         ("cramer_von_mises", "multiplier", 400, 199),
     ],
@@ -69,6 +69,7 @@ def test_size_and_power(statistic, method, n, num_resamples):
     assert np.mean(p[150:] <= 0.1) >= 0.8
 
 
+@pytest.mark.slow
 def test_monte_carlo_distribution_function():
     rng = np.random.default_rng(0)
     normal = rng.multivariate_normal([0, 0], [[1, 0.6], [0.6, 1]], 100)

@@ -23,6 +23,7 @@ def test_the_example_runs(capsys):
     assert float(re.search(r"TSTR R2 (\S+),", printed)[1]) > 0.2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("page", PAGES[1:], ids=lambda page: page.name)
 def test_the_guide_runs(page, capsys):
     names = {}

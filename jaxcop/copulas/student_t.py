@@ -7,22 +7,21 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.custom_derivatives import SymbolicZero
 from jaxtyping import Array, Bool, Float
 
 from jaxcop import correlation as _correlation
-from jaxcop._numerics import (
-    as_float,
-    concrete,
-    log1p_square,
-    open_unit,
-    promote,
+from jaxcop._numerics import as_float, concrete, open_unit, promote, uniforms
+from jaxcop._student_t import (
     student_t_cdf,
+    student_t_log_height,
     student_t_log_peak,
     student_t_quantile,
-    student_t_quantile_and_log,
+    student_t_quantile_slope,
+    student_t_quantile_terms,
 )
 from jaxcop.copulas._contract import Copula, TailDependence, check_inside, check_points, check_shape
-from jaxcop.copulas._elliptical import colour, correlation_of, quadratic, start_correlation, tau_of, whiten
+from jaxcop.copulas._elliptical import colour, correlation_of, quadratic, solve, start_correlation, tau_of, whiten
 
 # Where df has unconstrained coordinates: outside, no likelihood on real data tells one value from the next.
 DF_BOUNDS = (0.5, 1e4)
@@ -47,25 +46,79 @@ def _check(params: Params) -> Params:
 
 @jax.jit
 def _logpdf(u, correlation, df):
-    shape, dim = u.shape[:-1], u.shape[-1]
-    # Columns first, where loops run along the points. Coordinates outside are moved to the centre, so that gradients
-    # stay finite, and the density is masked below.
-    columns = u.reshape(-1, dim).T
-    inside = (columns > 0) & (columns < 1)
-    x, log_squares = student_t_quantile_and_log(jnp.where(inside, columns, 0.5), df)
+    # Columns first, where loops run along the points.
+    return _log_density(u.reshape(-1, u.shape[-1]).T, correlation, df).reshape(u.shape[:-1])
+
+
+def _log_constant(df, dim):
+    # log-gamma of df/2, (df+1)/2 and (df+d)/2 as a sum of neighbouring ratios, none of which cancels.
+    k = jnp.arange(dim, dtype=df.dtype)
+    return jnp.sum(student_t_log_peak(df + k) - student_t_log_peak(df) + jnp.log1p(k / df) / 2)
+
+
+def _terms(columns, correlation, df):
+    inside = functools.reduce(jnp.logical_and, (columns > 0) & (columns < 1))
+    # Points outside are moved to the centre, so that gradients stay finite, and masked at the end.
+    p = jnp.where(inside, columns, 0.5)
+    x, log_squares, tanh = student_t_quantile_terms(p, df)
     # Squares of x overflow for tiny df: then, and only then, take out the largest log(1 + x**2/df).
     top = functools.reduce(jnp.maximum, jax.lax.stop_gradient(log_squares))
-    far = top > math.log(jnp.finfo(x.dtype).max) / 2
-    scaled = jnp.where(far, jnp.sign(x) * jnp.exp((log_squares - top) / 2), x / jnp.sqrt(df))
-    ratio, half_log_det = quadratic(scaled.T, correlation)
-    joint = jnp.where(far, top, 0) + jnp.log1p(jnp.where(far, ratio - 1, ratio))
-    # log-gamma of df/2, (df+1)/2 and (df+d)/2 as a sum of neighbouring ratios, none of which cancels.
-    k = jnp.arange(dim, dtype=u.dtype)
-    constant = jnp.sum(student_t_log_peak(df + k) - student_t_log_peak(df) + jnp.log1p(k / df) / 2)
-    # A product instead of a sum over the few rows, which xla does not vectorise on a CPU.
-    margins = jnp.matmul(jnp.ones(dim, u.dtype), log_squares, precision="highest")
-    value = constant - half_log_det - (df + dim) / 2 * joint + (df + 1) / 2 * margins
-    return jnp.where(jnp.all(inside, 0), value, -jnp.inf).reshape(shape)
+    shift = jnp.where(top > math.log(jnp.finfo(x.dtype).max) / 2, top, 0)
+    cosh = jnp.exp((log_squares - shift) / 2)
+    z = tanh * cosh
+    ratio, half_log_det = quadratic(z.T, correlation)
+    rise = jnp.where(shift > 0, ratio - 1, ratio)
+    return inside, p, x, log_squares, tanh, cosh, z, rise, shift + jnp.log1p(rise), half_log_det
+
+
+@jax.custom_jvp
+def _log_density(columns, correlation, df):
+    dim = len(columns)
+    inside, _, _, log_squares, *_, joint, half_log_det = _terms(columns, correlation, df)
+    margins = functools.reduce(jnp.add, log_squares)
+    value = _log_constant(df, dim) - half_log_det - (df + dim) / 2 * joint + (df + 1) / 2 * margins
+    return jnp.where(inside, value, -jnp.inf)
+
+
+def _log_density_jvp(primals, tangents):
+    """Derivatives on paper, so that a gradient in R and df is a few sums over the points."""
+    (columns, correlation, df), (dcolumns, dcorrelation, ddf) = primals, tangents
+    dim = len(columns)
+    inside, p, x, log_squares, tanh, cosh, z, rise, joint, _ = _terms(columns, correlation, df)
+    weight, v = (df + dim) / (1 + rise), solve(z, correlation)
+    change = jnp.zeros_like(joint)
+    # By y = asinh(x / sqrt(df)) the density changes with (df + 1) tanh(y) - weight v cosh(y).
+    if not isinstance(dcolumns, SymbolicZero):
+        # Bounded, so that a slope beyond the floats does not become NaN by a zero tangent.
+        by_p = -student_t_log_height(log_squares / 2, df)
+        by_p = jnp.exp(jnp.minimum(by_p, math.log(jnp.finfo(p.dtype).max)))
+        change += sum(
+            jnp.where(inside, ((df + 1) * a - weight * b * c) * slope, 0) * dp
+            for a, b, c, slope, dp in zip(tanh, v, cosh, by_p, dcolumns, strict=True)
+        )
+    if not isinstance(ddf, SymbolicZero):
+        # At fixed x, where terms of order 1/df cancel on paper; then by x.
+        squares, ratio = [a**2 for a in tanh], -jnp.expm1(-joint)
+        by_df = sum(a - b for a, b in zip(log_squares, squares, strict=True)) - (joint - ratio)
+        by_df = jax.grad(_log_constant)(df, dim) + (by_df + (dim * ratio - sum(squares)) / df) / 2
+        slopes = student_t_quantile_slope(p, x, df)
+        # Unless one of the sums is a product, xla takes the series apart by rows and does not vectorise it.
+        by_x = (df + 1) * jnp.matmul(jnp.ones(dim, z.dtype), tanh**2 * slopes, precision="highest")
+        by_x -= weight * sum(a * b * c for a, b, c in zip(v, z, slopes, strict=True))
+        by_df += by_x / df**2
+        change += jnp.where(inside, by_df, 0) * ddf
+    if not isinstance(dcorrelation, SymbolicZero):
+        if dim == 2:
+            r = correlation[0, 1]
+            change += jnp.where(inside, weight * v[0] * v[1] + r / ((1 - r) * (1 + r)), 0) * dcorrelation[0, 1]
+        else:
+            inverse = solve(jnp.eye(dim, dtype=z.dtype), correlation)
+            spread = jnp.sum(v * (dcorrelation @ v), 0)
+            change += jnp.where(inside, weight * spread - jnp.sum(inverse * dcorrelation), 0) / 2
+    return _log_density(columns, correlation, df), change
+
+
+_log_density.defjvp(_log_density_jvp, symbolic_zeros=True)
 
 
 def logpdf(u: Float[Array, "*b d"], params: Params) -> Float[Array, "*b"]:
@@ -85,11 +138,13 @@ def logpdf(u: Float[Array, "*b d"], params: Params) -> Float[Array, "*b"]:
 
 @jax.jit
 def _rosenblatt(u, correlation, df):
-    e = whiten(student_t_quantile(u, df), correlation)
+    columns = u.reshape(-1, u.shape[-1]).T
+    e = whiten(student_t_quantile(columns, df).T, correlation).T
     # Given j - 1 coordinates with squared norm q the next is t with df + j - 1 and scale**2 = (df + q) / (df + j - 1).
-    df_j = df + jnp.arange(u.shape[-1], dtype=u.dtype)
-    before = jnp.cumsum(e**2, -1) - e**2
-    return student_t_cdf(e * jnp.sqrt(df_j / (df + before)), df_j)
+    df_j = df + jnp.arange(1, len(columns), dtype=u.dtype)
+    scale = jnp.sqrt((df + jnp.cumsum(e[:-1] ** 2, 0)) / df_j[:, None])
+    rest = jax.vmap(student_t_cdf)(e[1:] / scale, df_j)
+    return jnp.concatenate([columns[:1], rest]).T.reshape(u.shape)
 
 
 def rosenblatt(u: Float[Array, "*b d"], params: Params) -> Float[Array, "*b d"]:
@@ -107,12 +162,14 @@ def rosenblatt(u: Float[Array, "*b d"], params: Params) -> Float[Array, "*b d"]:
 
 @jax.jit
 def _inverse_rosenblatt(w, correlation, df):
-    df_j = df + jnp.arange(w.shape[-1], dtype=w.dtype)
-    t = jax.vmap(student_t_quantile, (-1, 0), -1)(w, df_j)  # by column, each with its own df
+    columns = w.reshape(-1, w.shape[-1]).T
+    df_j = df + jnp.arange(len(columns), dtype=w.dtype)
+    t, log_squares, _ = jax.vmap(student_t_quantile_terms)(columns, df_j)
     # 1 + q_j/df = (1 + q_{j-1}/df) (1 + t_j**2/(df+j-1)): a running product, so no coordinate waits for another.
-    grow = log1p_square(t / jnp.sqrt(df_j))
-    e = t * jnp.exp((jnp.cumsum(grow, -1) - grow) / 2) * jnp.sqrt(df / df_j)
-    return open_unit(student_t_cdf(colour(e, correlation), df))
+    before = jnp.cumsum(log_squares, 0) - log_squares
+    e = t * jnp.exp(before / 2) * jnp.sqrt(df / df_j)[:, None]
+    rest = student_t_cdf(colour(e.T, correlation).T[1:], df)
+    return open_unit(jnp.concatenate([columns[:1], rest]).T.reshape(w.shape))
 
 
 def inverse_rosenblatt(w: Float[Array, "*b d"], params: Params) -> Float[Array, "*b d"]:
@@ -127,14 +184,21 @@ def inverse_rosenblatt(w: Float[Array, "*b d"], params: Params) -> Float[Array, 
 
 @jax.jit(static_argnames="shape")
 def _sample(key, correlation, df, shape):
-    normal_key, gamma_key = jax.random.split(key)
-    z = colour(jax.random.normal(normal_key, shape, correlation.dtype), correlation)
-    log_mixing = jax.random.loggamma(gamma_key, df / 2, shape[:-1], df.dtype) + jnp.log(2 / df)
-    return open_unit(student_t_cdf(z * jnp.exp(-log_mixing / 2)[..., None], df))
+    dim = shape[-1]
+    num_pairs = (dim + 1) // 2
+    # A pair of a spherical t has 1 + r**2/df = U**(-2/df) (Bailey 1994); given pairs before it with squared norm q the
+    # next is t with df + 2 for each and scale**2 = (df + q) / df', so that 1 + q/df is a running product.
+    radial, angular = uniforms(key, (2, num_pairs, math.prod(shape[:-1])), df.dtype)
+    grow = -2 * jnp.log(radial) / (df + 2 * jnp.arange(num_pairs, dtype=df.dtype))[:, None]
+    log_length = jnp.cumsum(grow, 0) / 2 + jnp.log(-jnp.expm1(-grow)) / 2 + jnp.log(df) / 2
+    length = jnp.exp(jnp.minimum(log_length, math.log(jnp.finfo(df.dtype).max / (2 * dim))))
+    angle = 2 * math.pi * angular
+    e = jnp.stack([length * jnp.cos(angle), length * jnp.sin(angle)]).reshape(2 * num_pairs, -1)[:dim]
+    return open_unit(student_t_cdf(colour(e.T, correlation).T, df)).T.reshape(shape)
 
 
 def sample(key: Array, params: Params, shape: tuple[int, ...]) -> Float[Array, "*b d"]:
-    """Draws of shape ``(*b, d)``: normals over the root of one chi-square / df per point, then the margin's cdf.
+    """Draws of shape ``(*b, d)``: the margin's cdf of a multivariate t, drawn pair by pair (Bailey 1994).
 
     >>> print(sample(jax.random.key(0), Params(jnp.eye(3), 4.0), (5, 3)).shape)
     (5, 3)
