@@ -28,19 +28,18 @@ def colour(e: Float[Array, "*b d"], correlation: Float[Array, "d d"]) -> Float[A
     return e @ jnp.linalg.cholesky(correlation).T
 
 
-def quadratic(x: Float[Array, "*b d"], correlation: Float[Array, "d d"]) -> tuple[Array, Array]:
-    """x' R**-1 x and log det R / 2.
+def quadratic(x: Float[Array, "d n"], correlation: Float[Array, "d d"]) -> tuple[Float[Array, "n"], Float[Array, ""]]:
+    """x' R**-1 x of every column, and log det R / 2.
 
     In two dimensions by (x1 - x2)**2 / (1 - r) and (x1 + x2)**2 / (1 + r), which stays exact for r near 1.
     """
-    if x.shape[-1] == 2:
+    if len(x) == 2:
         r = correlation[0, 1]
-        difference, total = x[..., 0] - x[..., 1], x[..., 0] + x[..., 1]
+        difference, total = x[0] - x[1], x[0] + x[1]
         return (difference**2 / (1 - r) + total**2 / (1 + r)) / 2, (jnp.log1p(-r) + jnp.log1p(r)) / 2
     factor = jnp.linalg.cholesky(correlation)
-    columns = x.reshape(-1, x.shape[-1]).T
-    white = jax.scipy.linalg.solve_triangular(factor, columns, lower=True)
-    return jnp.sum(white**2, 0).reshape(x.shape[:-1]), jnp.sum(jnp.log(jnp.diagonal(factor)))
+    white = jax.scipy.linalg.solve_triangular(factor, x, lower=True)
+    return jnp.sum(white**2, 0), jnp.sum(jnp.log(jnp.diagonal(factor)))
 
 
 def solve(x: Float[Array, "d n"], correlation: Float[Array, "d d"]) -> Float[Array, "d n"]:

@@ -30,8 +30,8 @@ def _check(params: Params) -> Array:
 def _logpdf(u, correlation):
     inside, safe = split_cube(u)
     x = ndtri(safe)
-    q, half_log_det = quadratic(x, correlation)
-    return jnp.where(inside, (jnp.sum(x**2, -1) - q) / 2 - half_log_det, -jnp.inf)
+    q, half_log_det = quadratic(x.reshape(-1, u.shape[-1]).T, correlation)
+    return jnp.where(inside, (jnp.sum(x**2, -1) - q.reshape(inside.shape)) / 2 - half_log_det, -jnp.inf)
 
 
 def logpdf(u: Float[Array, "*b d"], params: Params) -> Float[Array, "*b"]:

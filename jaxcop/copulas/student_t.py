@@ -66,7 +66,7 @@ def _terms(columns, correlation, df):
     shift = jnp.where(top > math.log(jnp.finfo(x.dtype).max) / 2, top, 0)
     cosh = jnp.exp((log_squares - shift) / 2)
     z = tanh * cosh
-    ratio, half_log_det = quadratic(z.T, correlation)
+    ratio, half_log_det = quadratic(z, correlation)
     rise = jnp.where(shift > 0, ratio - 1, ratio)
     return inside, p, x, log_squares, tanh, cosh, z, rise, shift + jnp.log1p(rise), half_log_det
 
