@@ -118,12 +118,25 @@ def solve_increasing(function: Callable, start: Array, *, max_steps: int = 60) -
     return jax.lax.while_loop(lambda s: ~jnp.all(s[3]) & (s[4] < max_steps), step, state)[0]
 
 
-def rosenblatt_pair(log_generator: Callable, generate: Callable, conditional: Callable, coefficients: Callable):
+def box_cox_root(share: Array, target: Array, alpha) -> Array:
+    """s > -1 with share s + (1 - share) ((1 + s)**alpha - 1) / alpha = target, an error of order s**3.
+
+    From the Pade approximation s / (1 + (1 - alpha) s / 2) of the second term, which is log(1 + s) for alpha = 0.
+    For target <= 0, or small.
+    """
+    bend = (1 - alpha) / 2
+    linear = 1 - bend * target
+    return 2 * target / (linear + jnp.sqrt(linear**2 + 4 * bend * share * target))
+
+
+def rosenblatt_pair(
+    log_generator: Callable, generate: Callable, conditional: Callable, coefficients: Callable, solve_two: Callable
+):
     """The compiled Rosenblatt transform of a family and its inverse, functions of (points, theta).
 
     ``log_generator(u, theta)`` = log phi(u); ``generate(log_t, theta)`` = psi(t); ``coefficients(theta, dim)`` has a
     row for every m = 1..dim-1; ``conditional(log_gain, log_before, theta, m, row)`` = -log P(U_j <= u_j | m = j-1
-    before) from log phi(u_j) and log t_{j-1}.
+    before) from log phi(u_j) and log t_{j-1}; ``solve_two(u_1, w, theta)`` = u_2 with P(U_2 <= u_2 | u_1) = w.
     """
 
     @jax.jit
@@ -136,6 +149,8 @@ def rosenblatt_pair(log_generator: Callable, generate: Callable, conditional: Ca
         return jnp.concatenate([u[..., :1], jnp.exp(-rest)], -1)
 
     def solve(w, theta):
+        if w.shape[-1] == 2:
+            return open_unit(jnp.stack([w[..., 0], solve_two(w[..., 0], w[..., 1], theta)], -1))
         columns = jnp.moveaxis(w, -1, 0)
         m = jnp.arange(1, w.shape[-1], dtype=w.dtype)
 

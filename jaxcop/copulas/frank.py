@@ -171,8 +171,20 @@ def _all_coefficients(theta, dim):
     return jnp.asarray(_log_coefficients(dim, np.arange(dim - 1)), theta.dtype)
 
 
+def _solve_two(u, w, theta):
+    """With e = exp(-theta u_1): 1 - exp(-theta u_2) = q = w (1 - exp(-theta)) / (e + w (1 - e))."""
+    log_e = -theta * u
+    log_below = jnp.logaddexp(log_e, jnp.log(w) + log1mexp(-log_e))
+    log_share = jnp.log(w) - log_below + log_one_minus_exp_ratio(theta)  # of q / theta
+    q = jnp.exp(log_share + jnp.log(theta))
+    small = q < 0.5
+    mild = jnp.where(small, q, 0.5)
+    log_rest = jnp.logaddexp(log_e + jnp.log1p(-w), jnp.log(w) - theta) - log_below
+    return jnp.where(small, jnp.exp(log_share) * log1p_ratio(-mild), -log_rest / theta)
+
+
 _positive_rosenblatt, _positive_inverse = _archimedean.rosenblatt_pair(
-    _log_generator, _generate, _conditional, _all_coefficients
+    _log_generator, _generate, _conditional, _all_coefficients, _solve_two
 )
 
 
@@ -181,24 +193,9 @@ def _rosenblatt(u, theta):
     return _reflect(_positive_rosenblatt(_reflect(u, theta), _magnitude(theta)), theta)
 
 
-def _solve(w, theta):
-    moved, size = _reflect(w, theta), _magnitude(theta)
-    if w.shape[-1] > 2:
-        return open_unit(_reflect(_positive_inverse(moved, size), theta))
-    # With e = exp(-theta u) the root of h(v) = w is 1 - exp(-theta v) = q = w (1 - exp(-theta)) / (e + w (1 - e)).
-    first, w2 = moved[..., 0], moved[..., 1]
-    log_e = -size * first
-    log_below = jnp.logaddexp(log_e, jnp.log(w2) + log1mexp(-log_e))
-    log_share = jnp.log(w2) - log_below + log_one_minus_exp_ratio(size)  # of q / theta
-    q = jnp.exp(log_share + jnp.log(size))
-    small = q < 0.5
-    mild = jnp.where(small, q, 0.5)
-    log_rest = jnp.logaddexp(log_e + jnp.log1p(-w2), jnp.log(w2) - size) - log_below
-    second = jnp.where(small, jnp.exp(log_share) * log1p_ratio(-mild), -log_rest / size)
-    return open_unit(_reflect(jnp.stack([first, second], -1), theta))
-
-
-_inverse_rosenblatt = _archimedean.implicit_inverse(_rosenblatt, _solve)
+@jax.jit
+def _inverse_rosenblatt(w, theta):
+    return open_unit(_reflect(_positive_inverse(_reflect(w, theta), _magnitude(theta)), theta))
 
 
 def rosenblatt(u: Float[Array, "*b d"], params: Params) -> Float[Array, "*b d"]:

@@ -124,8 +124,39 @@ def _all_coefficients(theta, dim):
     return _log_coefficients(theta, dim, np.arange(dim - 1))
 
 
+def _solve_two(u, w, theta):
+    """From A = (1-u_1)**theta, B = (1-u_2)**theta and exp(z) = 1 + B (1-A) / A, with o = A / (1-A), a = 1 - 1/theta:
+
+    o (exp(z) - 1) + w (exp(a z) - 1) = 1 - w, where the first term is B. All terms are positive; from the smallest of
+    the roots of three functions below, three steps of third order reach rounding for all u_1, theta and w.
+    """
+    a = (theta - 1) / theta
+    log_a = theta * jnp.log1p(-u)
+    # Larger odds give the same root, at a z that underflows.
+    log_odds = jnp.minimum(log_a - log1mexp(-log_a), -2 * np.log(jnp.finfo(w.dtype).eps))
+    odds = jnp.exp(log_odds)
+    tangent, either = (1 - w) / (odds + a * w), jnp.log1p((1 - w) / odds)
+    z = jnp.minimum(jnp.minimum(either, tangent), -jnp.log(w) / a)
+    # o exp(z) is taken in logs, as o may underflow where B**(1/theta) does not.
+    grown = jnp.exp(log_odds + z)
+    first = jnp.where(z < 1, odds * jnp.expm1(jnp.minimum(z, 1)), grown - odds)
+    second = jnp.expm1(a * z)
+    for _ in range(3):
+        slope = grown + a * w * (1 + second)
+        s = _archimedean.box_cox_root(grown / slope, (1 - w - first - w * second) / slope, a)
+        move = jnp.log1p(s)
+        first, second = first + grown * s, second + (1 + second) * jnp.expm1(a * move)
+        grown, z = grown * (1 + s), z + move
+    rest = w * (1 + second)
+    strong = odds < jnp.finfo(w.dtype).eps
+    log_b = jnp.where(strong, log_odds + z + jnp.log(-jnp.expm1(-z)), jnp.log(first))
+    # Not up to 1/2: below -0.35 log1p of XLA loses two digits in float64.
+    log_b = jnp.where(rest < 0.25, jnp.log1p(-rest), log_b)
+    return -jnp.expm1(log_b / theta)
+
+
 _rosenblatt, _inverse_rosenblatt = _archimedean.rosenblatt_pair(
-    _log_generator, _generate, _conditional, _all_coefficients
+    _log_generator, _generate, _conditional, _all_coefficients, _solve_two
 )
 
 
