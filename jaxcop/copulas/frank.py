@@ -1,5 +1,6 @@
 """The Frank copula: no tail dependence; any real theta in two dimensions, theta >= 0 above, exact at independence."""
 
+from functools import reduce
 from typing import NamedTuple
 
 import jax
@@ -10,7 +11,6 @@ from jaxtyping import Array, Bool, Float
 
 from jaxcop._numerics import (
     as_float,
-    expm1_remainder,
     log1mexp,
     log1mexpexp,
     log1p_ratio,
@@ -33,9 +33,6 @@ from jaxcop.copulas._contract import (
     split_cube,
 )
 
-# Stands for theta = 0: the copula there differs from independence by less than this, and logs of theta stay finite.
-_LEAST = 1e-25
-
 
 class Params(NamedTuple):
     """theta, any real number for d = 2 and at least 0 for more; 0 is independence."""
@@ -48,9 +45,13 @@ def _check(params: Params, dim: int = 2) -> Array:
 
 
 def _magnitude(theta):
-    """abs(theta), at least ``_LEAST``, with the derivative of theta itself at zero."""
+    """abs(theta), with the derivative of theta itself at zero.
+
+    At least eps**2, where the copula differs from independence by less than that, and quotients by theta and its square
+    stay finite.
+    """
     size = jnp.where(theta < 0, -theta, theta)
-    return size + jax.lax.stop_gradient(jnp.maximum(size, _LEAST) - size)
+    return size + jax.lax.stop_gradient(jnp.maximum(size, jnp.finfo(theta.dtype).eps ** 2) - size)
 
 
 def _reflect(u, theta):
@@ -83,22 +84,37 @@ def _log_series(log_y, log_coefficients):
 
 
 def _log_rest_of_two(u, theta):
-    """log(1 - h) of two coordinates: 1 - h = (e(u) (1 - e(v)) + e(v) - e(1)) / (1 - e(1)), e(x) = exp(-theta x).
+    """log(1 - h) of two coordinates, from the smaller one and their distance or, for theta < 1, from h itself.
 
-    Both terms are positive; with the smaller coordinate taken out neither underflows. For theta < 1 from h itself.
+    With e(x) = exp(-theta x): (1 - h) (1 - e(1)) = e(low) [1 - e(1-low) + e(distance) (1 - e(low))].
     """
     first, second = u[..., 0], u[..., 1]
-    lowest = jax.lax.stop_gradient(jnp.minimum(first, second))
-    left = jnp.exp(-theta * (first - lowest)) * -jnp.expm1(-theta * second)
-    right = jnp.exp(-theta * (second - lowest)) * -jnp.expm1(-theta * (1 - second))
-    strong = jnp.log(left + right) - theta * lowest - log1mexp(theta)
-    mild = jnp.minimum(theta, 1)
-    ratio = [1 - x * expm1_remainder(-x) for x in (mild * first, mild * second, mild)]  # (1 - exp(-x)) / x
-    weak = jnp.log1p(-mild * first * second * ratio[0] * ratio[1] / ratio[2])
-    return jnp.where(theta < 1, weak, strong)
+    weak, low = theta < 1, jnp.minimum(first, second)
+    one = jnp.expm1(-theta * jnp.where(weak, first, jnp.abs(first - second)))
+    two = jnp.expm1(-theta * jnp.where(weak, second, low))
+    rest = jnp.expm1(-theta * (1 - low)) + (1 + one) * two
+    change = jnp.where(weak, one * two, rest) / jnp.expm1(-theta)
+    return jnp.log1p(jnp.where(weak, change, change - 1)) - jnp.where(weak, 0, theta * low)
 
 
-@jax.jit
+def _log_rest(u, theta):
+    """log(1 - h) and h for h = (1 - e(1))**(1-d) prod (1 - e(u_i)), e(x) = exp(-theta x).
+
+    1 - h grows column by column from e(u_1): times (1 - e(u_j)) / (1 - e(1)), plus (e(u_j) - e(1)) / (1 - e(1)), both
+    positive. With the smallest coordinate taken out it never underflows. For theta < 1 from h itself.
+    """
+    first, *others = jnp.unstack(u, axis=-1)
+    lowest = jax.lax.stop_gradient(reduce(jnp.minimum, others, first))
+    rest, h = jnp.exp(-theta * (first - lowest)), -jnp.expm1(-theta * first)
+    for v in others:
+        below = jnp.expm1(-theta * v) / jnp.expm1(-theta)
+        above = jnp.exp(-theta * (v - lowest)) * (jnp.expm1(-theta * (1 - v)) / jnp.expm1(-theta))
+        rest, h = rest * below + above, h * below
+    weak = theta < 1
+    return jnp.log1p(jnp.where(weak, -h, rest - 1)) - jnp.where(weak, 0, theta * lowest), h
+
+
+@_archimedean.with_forward_slope
 def _logpdf(u, theta):
     inside, safe = split_cube(u)
     dim = u.shape[-1]
@@ -107,10 +123,11 @@ def _logpdf(u, theta):
         log_rest = _log_rest_of_two(safe, theta)
         series = -log_rest
     else:
-        log_rest, log_y = _log_odds(jax.scipy.special.logsumexp(_log_generator(safe, theta), -1), theta)
+        log_rest, h = _log_rest(safe, theta)
+        log_y = jnp.log(jnp.maximum(h, jnp.finfo(h.dtype).tiny)) - log_rest
         series = _log_series(log_y, _log_coefficients(dim, dim - 1))
-    value = (1 - dim) * log_one_minus_exp_ratio(theta) - theta * jnp.sum(safe, -1) - log_rest + series
-    return jnp.where(inside, value, -jnp.inf)
+    powers = (1 - dim) * log_one_minus_exp_ratio(theta) - theta * sum(jnp.unstack(safe, axis=-1))
+    return jnp.where(inside, powers - log_rest + series, -jnp.inf)
 
 
 def logpdf(u: Float[Array, "*b d"], params: Params) -> Float[Array, "*b"]:

@@ -3,6 +3,7 @@
 For lower tail dependence see ``survival``, for negative dependence in two dimensions ``rotated``.
 """
 
+from functools import reduce
 from typing import NamedTuple
 
 import jax
@@ -62,25 +63,28 @@ def _log_series(log_x, theta, log_coefficients):
     return _archimedean.log1p_product(theta - 1, log_r)
 
 
-def _log_norm(log_l, total, theta):
-    """log x and x - sum l, x = (sum l**theta)**(1/theta) of l = -log u, precise near theta = 1."""
-    share = jnp.exp(log_l - jnp.log(total)[..., None])
-    power = share * jnp.expm1((theta - 1) * (log_l - jnp.log(total)[..., None]))
-    drop = jnp.sum(power, -1)
-    near = drop > -0.5
-    log_x = jax.scipy.special.logsumexp(theta * log_l, -1) / theta
-    log_ratio = jnp.where(near, jnp.log1p(jnp.where(near, drop, 0)) / theta, log_x - jnp.log(total))
-    return jnp.log(total) + log_ratio, total * jnp.expm1(log_ratio)
-
-
-@jax.jit
+@_archimedean.with_forward_slope
 def _logpdf(u, theta):
     inside, safe = split_cube(u)
-    log_l = jnp.log(-jnp.log(safe))
-    total = jnp.sum(jnp.exp(log_l), -1)
-    log_x, excess = _log_norm(log_l, total, theta)
-    ratios = (theta - 1) * jnp.sum(log_l - log_x[..., None], -1)
-    value = ratios - excess + _log_series(log_x, theta, _log_coefficients(theta, u.shape[-1])[-1])
+    dim = u.shape[-1]
+    columns = [-jnp.log(column) for column in jnp.unstack(safe, axis=-1)]
+    largest = reduce(jnp.maximum, columns)
+    # Of a pair the larger share is 1.
+    others, first = ([jnp.minimum(*columns)], 1.0) if dim == 2 else (columns, 0.0)
+    shares = [column / largest for column in others]
+    logs = [jnp.log(share) for share in shares]
+    # x / sum(l_i) and its log from shares**theta - shares, so that a theta near 1 keeps its digits.
+    total = first + sum(shares)
+    drop = sum(share * jnp.expm1((theta - 1) * log) for share, log in zip(shares, logs, strict=True))
+    log_total = jnp.log(total)
+    log_ratio = -(jnp.log1p(-drop / (total + drop)) + (theta - 1) * log_total) / theta
+    excess = largest * total * jnp.expm1(log_ratio)
+    if dim == 2:
+        series = jnp.log1p((theta - 1) / (largest * total + excess))
+    else:
+        log_x = jnp.log(largest) + log_total + log_ratio
+        series = _log_series(log_x, theta, _log_coefficients(theta, dim)[-1])
+    value = (theta - 1) * (sum(logs) - dim * (log_total + log_ratio)) - excess + series
     return jnp.where(inside, value, -jnp.inf)
 
 

@@ -3,6 +3,7 @@
 For lower tail dependence see ``survival``, for negative dependence in two dimensions ``rotated``.
 """
 
+from functools import reduce
 from typing import NamedTuple
 
 import jax
@@ -69,13 +70,41 @@ def _log_odds(log_t):
     return log_rest, -jnp.exp(log_t) - log_rest
 
 
-@jax.jit
+def _log_rest(log_powers):
+    """log(1 - h) and h for h = prod (1 - A_i), from the columns log A_i.
+
+    1 - h grows column by column, times 1 - A_j, plus A_j; with the largest A taken out it never underflows.
+    """
+    highest = jax.lax.stop_gradient(reduce(jnp.maximum, log_powers))
+    rest, h = 0.0, 1.0
+    for log_power in log_powers:
+        below = -jnp.expm1(log_power)
+        rest, h = rest * below + jnp.exp(log_power - highest), h * below
+    return jnp.log(rest) + highest, h
+
+
+def _log_density_of_two(logs, theta):
+    """With Q = 1 - h = A + B - A B: (theta - 1) (log(1-u) + log(1-v) - log(Q) / theta) + log(1 + (theta - 1) / Q)."""
+    highest = jnp.maximum(*logs)
+    over = jnp.exp(-theta * jnp.abs(logs[0] - logs[1])) * -jnp.expm1(theta * highest)
+    log_q = theta * highest + jnp.log1p(over)
+    # Where 1 / Q overflows theta is not near 1, and the last term log(theta - 1) - log(Q).
+    bounded = jnp.maximum(log_q, 0.9 * np.log(jnp.finfo(log_q.dtype).tiny))
+    series = jnp.log1p((theta - 1) * jnp.exp(-bounded)) + (bounded - log_q)
+    return (theta - 1) * (sum(logs) - log_q / theta) + series
+
+
+@_archimedean.with_forward_slope
 def _logpdf(u, theta):
     inside, safe = split_cube(u)
     dim = u.shape[-1]
-    log_rest, log_x = _log_odds(jax.scipy.special.logsumexp(_log_generator(safe, theta), -1))
+    logs = [jnp.log1p(-column) for column in jnp.unstack(safe, axis=-1)]
+    if dim == 2:
+        return jnp.where(inside, _log_density_of_two(logs, theta), -jnp.inf)
+    log_rest, h = _log_rest([theta * log for log in logs])
+    log_x = jnp.log(jnp.maximum(h, jnp.finfo(h.dtype).tiny)) - log_rest
     series = _log_series(log_x, theta, _log_coefficients(theta, dim, dim - 1))
-    powers = (theta - 1) * (jnp.sum(jnp.log1p(-safe), -1) - log_rest / theta)
+    powers = (theta - 1) * (sum(logs) - log_rest / theta)
     return jnp.where(inside, (dim - 1) * jnp.log(theta) + powers + series, -jnp.inf)
 
 
