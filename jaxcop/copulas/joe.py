@@ -76,7 +76,7 @@ def _log_rest(log_powers):
     1 - h grows column by column, times 1 - A_j, plus A_j; with the largest A taken out it never underflows.
     """
     highest = jax.lax.stop_gradient(reduce(jnp.maximum, log_powers))
-    rest, h = 0.0, 1.0
+    rest, h = jnp.zeros_like(highest), jnp.ones_like(highest)
     for log_power in log_powers:
         below = -jnp.expm1(log_power)
         rest, h = rest * below + jnp.exp(log_power - highest), h * below
