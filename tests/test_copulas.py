@@ -2,11 +2,12 @@
 
 import jax
 import jax.numpy as jnp
+import mpmath
 import numpy as np
 import pytest
 import scipy.stats
 from jaxcop import copulas
-from jaxcop.copulas import clayton, gaussian, student_t
+from jaxcop.copulas import blend, clayton, gaussian, independence, mixture_of, student_t, survival
 from jaxcop.correlation import kendall_tau
 
 from families import (
@@ -193,6 +194,36 @@ def test_rosenblatt_inverts_and_is_the_density(case, dtype):
         assert_close(jnp.triu(jacobian, 1), np.zeros(jacobian.shape))
 
 
+def _conditional_of_two(family: str, u, v, theta):
+    """P(V <= v | u) in the digits of mpmath."""
+    u, v, theta = mpmath.mpf(u), mpmath.mpf(v), mpmath.mpf(theta)
+    if family == "gumbel":
+        x, y = -mpmath.log(u), -mpmath.log(v)
+        norm = (x**theta + y**theta) ** (1 / theta)
+        return mpmath.exp(x - norm) * (norm / x) ** (1 - theta)
+    a, b = (mpmath.exp(theta * mpmath.log1p(-value)) for value in (u, v))
+    one_minus_b = -mpmath.expm1(theta * mpmath.log1p(-v))
+    return (a * one_minus_b + b) ** (1 / theta - 1) * a / (1 - u) * one_minus_b
+
+
+@pytest.mark.parametrize("family", ["gumbel", "joe"])
+def test_inverse_of_a_pair_over_the_whole_range(family, dtype):
+    info = np.finfo(dtype)
+    ends = np.array([1e-300 if dtype == "float64" else 1e-37, 1e-10, 0.3, 0.7, 0.999, 1 - float(info.epsneg)], dtype)
+    w = np.stack(np.meshgrid(ends, ends), -1).reshape(-1, 2)
+    with mpmath.workdps(60):
+        for theta in np.array([1, 1 + 1e-6, 1.3, 3, 30, 1000], dtype):
+            got = np.array(BUILT[family].inverse_rosenblatt(w, BUILT[family].Params(theta)))[:, 1]
+            for (u, goal), v in zip(w, got, strict=True):
+                off = 100 * float(info.eps) * (1 - np.log(float(v)))
+                low, high = (mpmath.mpf(float(v)) * (1 + sign * off) for sign in (-1, 1))
+                where = (theta, u, goal, v)
+                assert v <= 2 * info.tiny or _conditional_of_two(family, float(u), low, float(theta)) <= float(goal), (
+                    where
+                )
+                assert high >= 1 or _conditional_of_two(family, float(u), high, float(theta)) >= float(goal), where
+
+
 @pytest.mark.parametrize("quantity", ["hfunc1", "rosenblatt", "copula_cdf"])
 def test_distribution_reference(quantity):
     for case in reference(quantity, *BUILT):
@@ -272,25 +303,45 @@ def test_constrain_inverts_unconstrain(case, dtype):
     assert_close(module.logpdf(u, back), module.logpdf(u, params), rtol=1e4 * np.finfo(dtype).eps)
 
 
+def _corners(q: float, dim: int):
+    """Points (u, q, ..) and (u, 1 - q, ..) and the weights of u in the integrals over (0, q) and (1 - q, 1)."""
+    s, weights = np.polynomial.legendre.leggauss(100)
+    s, weights = (s + 1) / 2, weights / 2
+    points = np.full((2, 100, dim), 0.5)
+    points[0, :, 0], points[1, :, 0] = q * s**3, 1 - q * s**3
+    points[0, :, 1], points[1, :, 1] = q, 1 - q
+    return points.reshape(-1, dim), 3 * q * s**2 * weights
+
+
 @each_case
 def test_samples_follow_the_copula(case):
-    params, num = case.params(), 3000
-    draw = jax.jit(lambda key: case.copula.sample(key, params, (num, case.dim)))
-    smallest, taus = [], []
-    for seed in range(3):
-        u = draw(jax.random.key(seed))
-        assert bool(((u > 0) & (u < 1)).all())
-        w = np.array(case.copula.rosenblatt(u, params))
-        smallest += [scipy.stats.kstest(column, "uniform").pvalue for column in (*w.T, *np.array(u).T)]
-        taus.append(np.array(kendall_tau(u)))
-        # coordinates of w are independent: sd of tau is 0.012
-        assert np.abs(np.array(kendall_tau(w)) - np.eye(case.dim)).max() < 5 * 0.0122
-    assert min(smallest) > 0.001 / len(smallest)
-    if case.copula.kendall_tau is None:
-        return
-    expected = np.broadcast_to(case.copula.kendall_tau(params), (case.dim, case.dim))
-    off = ~np.eye(case.dim, dtype=bool)
-    assert np.abs(np.mean(taus, 0) - expected)[off].max() < 4 * 0.0122 / np.sqrt(3)
+    """Twenty seeds: every p-value is held against one per cent over the number of all checks of all cases."""
+    params, num, seeds, q = case.params(), 3000, 20, 0.02
+    keys = jax.vmap(jax.random.key)(np.arange(seeds))
+    u = jax.jit(jax.vmap(lambda key: case.copula.sample(key, params, (num, case.dim))))(keys)
+    assert bool(((u > 0) & (u < 1)).all())
+    # One call for the draws and for the corners: P(U_1 <= q, U_2 <= q) = int_0^q P(U_2 <= q | u_1) du_1.
+    corners, weights = _corners(q, case.dim)
+    w = np.array(case.copula.rosenblatt(np.concatenate([np.reshape(u, (-1, case.dim)), corners]), params))
+    lower, upper = w[seeds * num :, 1].reshape(2, -1)
+    u, w = np.array(u), w[: seeds * num].reshape(seeds, num, case.dim)
+    small = []
+    for name, x in (("margin", u), ("rosenblatt", w)):
+        for seed, column in np.ndindex(seeds, case.dim):
+            small.append((scipy.stats.kstest(x[seed, :, column], "uniform").pvalue, name, seed, column))
+    pairs = list(zip(*np.triu_indices(case.dim, 1), strict=True))
+    # The coordinates of w are independent, which fixes the spread of tau; that of u is taken from the seeds.
+    sd = np.sqrt(2 * (2 * num + 5) / (9 * num * (num - 1)))
+    independent = np.array([kendall_tau(x) for x in w]) / sd
+    small += [(2 * scipy.stats.norm.sf(abs(z[i, j])), "independence", i, j) for z in independent for i, j in pairs]
+    if case.copula.kendall_tau is not None:
+        taus = np.array([kendall_tau(x) for x in u])
+        expected = np.broadcast_to(case.copula.kendall_tau(params), (case.dim, case.dim))
+        small += [(scipy.stats.ttest_1samp(taus[:, i, j], expected[i, j]).pvalue, "tau", i, j) for i, j in pairs]
+    for name, side, probability in (("lower", u < q, weights @ lower), ("upper", u > 1 - q, weights @ (1 - upper))):
+        count = int(side[..., :2].all(-1).sum())
+        small.append((scipy.stats.binomtest(count, seeds * num, probability).pvalue, name, count, probability))
+    assert min(small)[0] > 0.01 / (len(small) * len(CASES)), min(small)
 
 
 @one_per_family
@@ -307,6 +358,24 @@ def test_strong_clayton_samples_do_not_underflow_in_float32():
     u = clayton.sample(jax.random.key(0), clayton.Params(jnp.float32(50.0)), (20000, 2))
     assert bool((u > 1e-6).all())
     assert abs(scipy.stats.kendalltau(u[:, 0], u[:, 1]).statistic - 50 / 52) < 0.005
+
+
+def test_survival_cdf_in_several_dimensions():
+    u = points(5)
+    assert_close(survival(independence.COPULA).cdf(u, independence.Params()), jnp.prod(u, -1), rtol=1e-13, atol=1e-15)
+    u, params = points(3), clayton.Params(2.0)
+    twice = survival(survival(clayton.COPULA))
+    assert_close(twice.cdf(u, params), clayton.cdf(u, params), rtol=1e-13, atol=1e-14)
+    with pytest.raises(ValueError, match="at most 10 columns"):
+        survival(clayton.COPULA).cdf(np.full(11, 0.5), params)
+
+
+def test_tails_of_a_mixture_of_scalars_and_matrices():
+    both = mixture_of(gaussian.COPULA, clayton.COPULA)
+    params = blend.Params(np.log([0.25, 0.75]), (gaussian.Params(np.eye(3)), clayton.Params(1.0)))
+    lower, upper = both.tail_dependence(params)
+    assert_close(lower, np.eye(3) + 0.375 * (1 - np.eye(3)))
+    assert_close(upper, np.eye(3))
 
 
 def test_contract_is_complete():

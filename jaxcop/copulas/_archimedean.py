@@ -6,11 +6,12 @@ distribution of u_j given the coordinates before it is exp(D_{j-1}(t_j) - D_{j-1
 
 import math
 from collections.abc import Callable
-from functools import cache
+from functools import cache, reduce
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.custom_derivatives import SymbolicZero
 from jaxtyping import Array, Float
 
 from jaxcop import correlation
@@ -51,10 +52,11 @@ def log_stirling(dim: int) -> np.ndarray:
 
 def log_polynomial(log_coefficients: Array, log_x: Array) -> Array:
     """log sum_k exp(c_k) x**k, k = 0.. along the last axis of the coefficients, for positive terms."""
-    k = np.arange(log_coefficients.shape[-1])
-    if k.size == 1:
-        return jnp.broadcast_to(log_coefficients[..., 0], log_x.shape)
-    return jax.scipy.special.logsumexp(log_coefficients + jnp.asarray(k, log_x.dtype) * log_x[..., None], -1)
+    columns = jnp.moveaxis(log_coefficients, -1, 0)
+    terms = [column + k * log_x for k, column in enumerate(columns)]
+    # Column by column, so that nothing larger than log_x is kept in memory.
+    top = jax.lax.stop_gradient(reduce(jnp.maximum, terms))
+    return top + jnp.log(sum(jnp.exp(term - top) for term in terms))
 
 
 def log1p_product(factor: Array, log_other: Array) -> Array:
@@ -68,6 +70,27 @@ def log1p_product(factor: Array, log_other: Array) -> Array:
         jnp.log1p(jnp.where(small, product, 0)),
         log_product + jnp.log1p(jnp.exp(-jnp.where(small, 0, log_product))),
     )
+
+
+def with_forward_slope(function: Callable) -> Callable:
+    """``function(u, theta)``, compiled, with the derivative in theta taken forwards, point by point.
+
+    Reverse mode would sum over the points once for every place where theta enters.
+    """
+    wrapped = jax.custom_jvp(function)
+
+    def rule(primals, tangents):
+        (u, theta), (du, dtheta) = primals, tangents
+        value, slope = jax.jvp(lambda theta: function(u, theta), (theta,), (jnp.ones_like(theta),))
+        change = jnp.zeros_like(value)
+        if not isinstance(dtheta, SymbolicZero):
+            change = slope * dtheta
+        if not isinstance(du, SymbolicZero):
+            change = change + jax.jvp(lambda u: function(u, theta), (u,), (du,))[1]
+        return value, change
+
+    wrapped.defjvp(rule, symbolic_zeros=True)
+    return jax.jit(wrapped)
 
 
 def implicit_inverse(forward: Callable, solve: Callable) -> Callable:
@@ -118,12 +141,25 @@ def solve_increasing(function: Callable, start: Array, *, max_steps: int = 60) -
     return jax.lax.while_loop(lambda s: ~jnp.all(s[3]) & (s[4] < max_steps), step, state)[0]
 
 
-def rosenblatt_pair(log_generator: Callable, generate: Callable, conditional: Callable, coefficients: Callable):
+def box_cox_root(share: Array, target: Array, alpha) -> Array:
+    """s > -1 with share s + (1 - share) ((1 + s)**alpha - 1) / alpha = target, an error of order s**3.
+
+    From the Pade approximation s / (1 + (1 - alpha) s / 2) of the second term, which is log(1 + s) for alpha = 0.
+    For target <= 0, or small.
+    """
+    bend = (1 - alpha) / 2
+    linear = 1 - bend * target
+    return 2 * target / (linear + jnp.sqrt(linear**2 + 4 * bend * share * target))
+
+
+def rosenblatt_pair(
+    log_generator: Callable, generate: Callable, conditional: Callable, coefficients: Callable, solve_two: Callable
+):
     """The compiled Rosenblatt transform of a family and its inverse, functions of (points, theta).
 
     ``log_generator(u, theta)`` = log phi(u); ``generate(log_t, theta)`` = psi(t); ``coefficients(theta, dim)`` has a
     row for every m = 1..dim-1; ``conditional(log_gain, log_before, theta, m, row)`` = -log P(U_j <= u_j | m = j-1
-    before) from log phi(u_j) and log t_{j-1}.
+    before) from log phi(u_j) and log t_{j-1}; ``solve_two(u_1, w, theta)`` = u_2 with P(U_2 <= u_2 | u_1) = w.
     """
 
     @jax.jit
@@ -136,6 +172,8 @@ def rosenblatt_pair(log_generator: Callable, generate: Callable, conditional: Ca
         return jnp.concatenate([u[..., :1], jnp.exp(-rest)], -1)
 
     def solve(w, theta):
+        if w.shape[-1] == 2:
+            return open_unit(jnp.stack([w[..., 0], solve_two(w[..., 0], w[..., 1], theta)], -1))
         columns = jnp.moveaxis(w, -1, 0)
         m = jnp.arange(1, w.shape[-1], dtype=w.dtype)
 

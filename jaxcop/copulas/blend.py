@@ -24,8 +24,9 @@ class Params(NamedTuple):
 def mixture_of(*copulas: Copula) -> Copula:
     """The mixture of two or more copulas, c(u) = sum_k pi_k c_k(u), itself a copula.
 
-    Tail dependence is the weighted sum. Kendall's tau is not a function of the weights and taus alone: ``kendall_tau``
-    is None. Raises ValueError for fewer than two components. Source: Nelsen (2006), section 3.2.4.
+    Tail dependence is the weighted sum, per pair ``[d, d]`` if that of any component is. Kendall's tau,
+    4 sum_kl pi_k pi_l int C_k dC_l - 1, has no closed form for k != l: ``kendall_tau`` is None. Raises ValueError for
+    fewer than two components. Source: Nelsen (2006), sections 3.2.4 and 5.1.
 
     >>> from jaxcop.copulas import clayton, survival
     >>> both = mixture_of(clayton.COPULA, survival(clayton.COPULA))
@@ -129,10 +130,16 @@ def _mixture_of(copulas: tuple[Copula, ...]) -> Copula:
         logits, components = check(params)
         weights = jax.nn.softmax(logits)
         tails = [c.tail_dependence(p) for c, p in zip(copulas, components, strict=True)]
-        lower, upper = (
-            sum(w * tail for w, tail in zip(weights, side, strict=True)) for side in zip(*tails, strict=True)
-        )
-        return TailDependence(jnp.asarray(lower), jnp.asarray(upper))
+        return TailDependence(*(weighted(weights, per_pair(side)) for side in zip(*tails, strict=True)))
+
+    def weighted(weights, tails):
+        return jnp.tensordot(weights, tails, 1, precision="highest")
+
+    def per_pair(sides):
+        """Stacked; a scalar beside matrices [d, d] stands for every pair, and 1 for a column and itself."""
+        shape = jnp.broadcast_shapes(*(side.shape for side in sides))
+        own = jnp.eye(shape[0], dtype=bool) if shape else False
+        return jnp.stack([jnp.where(own, 1, side) for side in sides])
 
     def num_params(dim: int) -> int:
         return len(copulas) - 1 + sum(c.num_params(dim) for c in copulas)

@@ -1,5 +1,6 @@
 """The Frank copula: no tail dependence; any real theta in two dimensions, theta >= 0 above, exact at independence."""
 
+from functools import reduce
 from typing import NamedTuple
 
 import jax
@@ -10,7 +11,6 @@ from jaxtyping import Array, Bool, Float
 
 from jaxcop._numerics import (
     as_float,
-    expm1_remainder,
     log1mexp,
     log1mexpexp,
     log1p_ratio,
@@ -33,9 +33,6 @@ from jaxcop.copulas._contract import (
     split_cube,
 )
 
-# Stands for theta = 0: the copula there differs from independence by less than this, and logs of theta stay finite.
-_LEAST = 1e-25
-
 
 class Params(NamedTuple):
     """theta, any real number for d = 2 and at least 0 for more; 0 is independence."""
@@ -48,9 +45,13 @@ def _check(params: Params, dim: int = 2) -> Array:
 
 
 def _magnitude(theta):
-    """abs(theta), at least ``_LEAST``, with the derivative of theta itself at zero."""
+    """abs(theta), with the derivative of theta itself at zero.
+
+    At least eps**2, where the copula differs from independence by less than that, and quotients by theta and its square
+    stay finite.
+    """
     size = jnp.where(theta < 0, -theta, theta)
-    return size + jax.lax.stop_gradient(jnp.maximum(size, _LEAST) - size)
+    return size + jax.lax.stop_gradient(jnp.maximum(size, jnp.finfo(theta.dtype).eps ** 2) - size)
 
 
 def _reflect(u, theta):
@@ -82,23 +83,48 @@ def _log_series(log_y, log_coefficients):
     return jax.nn.softplus(_archimedean.log_polynomial(jnp.asarray(log_coefficients, log_y.dtype), log_y) + log_y)
 
 
-def _log_rest_of_two(u, theta):
-    """log(1 - h) of two coordinates: 1 - h = (e(u) (1 - e(v)) + e(v) - e(1)) / (1 - e(1)), e(x) = exp(-theta x).
+def _share(x, theta, change):
+    """(1 - exp(-theta x)) / (1 - exp(-theta)) from ``change`` = exp(-theta x) - 1; x at theta = 0.
 
-    Both terms are positive; with the smaller coordinate taken out neither underflows. For theta < 1 from h itself.
+    The series keeps the second derivative in theta, in which the quotient loses 1 / theta digits; its error is 1e-18.
+    """
+    near = theta < 1e-3
+    mild, far = jnp.where(near, theta, 0), jnp.where(near, 1, theta)
+    series = [jnp.polyval(jnp.array([1 / 120, -1 / 24, 1 / 6, -1 / 2, 1], x.dtype), mild * y) for y in (x, 1)]
+    return jnp.where(near, x * series[0] / series[1], change / jnp.expm1(-far))
+
+
+def _log_rest_of_two(u, theta):
+    """log(1 - h) of two coordinates, from the smaller one and their distance or, for theta < 1, from h itself.
+
+    With e(x) = exp(-theta x): (1 - h) (1 - e(1)) = e(low) [1 - e(1-low) + e(distance) (1 - e(low))].
     """
     first, second = u[..., 0], u[..., 1]
-    lowest = jax.lax.stop_gradient(jnp.minimum(first, second))
-    left = jnp.exp(-theta * (first - lowest)) * -jnp.expm1(-theta * second)
-    right = jnp.exp(-theta * (second - lowest)) * -jnp.expm1(-theta * (1 - second))
-    strong = jnp.log(left + right) - theta * lowest - log1mexp(theta)
-    mild = jnp.minimum(theta, 1)
-    ratio = [1 - x * expm1_remainder(-x) for x in (mild * first, mild * second, mild)]  # (1 - exp(-x)) / x
-    weak = jnp.log1p(-mild * first * second * ratio[0] * ratio[1] / ratio[2])
-    return jnp.where(theta < 1, weak, strong)
+    weak, low = theta < 1, jnp.minimum(first, second)
+    one = jnp.expm1(-theta * jnp.where(weak, first, jnp.abs(first - second)))
+    two = jnp.expm1(-theta * jnp.where(weak, second, low))
+    rest = (jnp.expm1(-theta * (1 - low)) + (1 + one) * two) / jnp.expm1(-jnp.where(weak, 1, theta))
+    return jnp.log1p(jnp.where(weak, one * _share(second, theta, two), rest - 1)) - jnp.where(weak, 0, theta * low)
 
 
-@jax.jit
+def _log_rest(u, theta):
+    """log(1 - h) and h for h = (1 - e(1))**(1-d) prod (1 - e(u_i)), e(x) = exp(-theta x).
+
+    1 - h grows column by column from e(u_1): times (1 - e(u_j)) / (1 - e(1)), plus (e(u_j) - e(1)) / (1 - e(1)), both
+    positive. With the smallest coordinate taken out it never underflows. For theta < 1 from h itself.
+    """
+    first, *others = jnp.unstack(u, axis=-1)
+    lowest = jax.lax.stop_gradient(reduce(jnp.minimum, others, first))
+    rest, h = jnp.exp(-theta * (first - lowest)), -jnp.expm1(-theta * first)
+    for v in others:
+        below = _share(v, theta, jnp.expm1(-theta * v))
+        above = jnp.exp(-theta * (v - lowest)) * _share(1 - v, theta, jnp.expm1(-theta * (1 - v)))
+        rest, h = rest * below + above, h * below
+    weak = theta < 1
+    return jnp.log1p(jnp.where(weak, -h, rest - 1)) - jnp.where(weak, 0, theta * lowest), h
+
+
+@_archimedean.with_forward_slope
 def _logpdf(u, theta):
     inside, safe = split_cube(u)
     dim = u.shape[-1]
@@ -107,10 +133,11 @@ def _logpdf(u, theta):
         log_rest = _log_rest_of_two(safe, theta)
         series = -log_rest
     else:
-        log_rest, log_y = _log_odds(jax.scipy.special.logsumexp(_log_generator(safe, theta), -1), theta)
+        log_rest, h = _log_rest(safe, theta)
+        log_y = jnp.log(jnp.maximum(h, jnp.finfo(h.dtype).tiny)) - log_rest
         series = _log_series(log_y, _log_coefficients(dim, dim - 1))
-    value = (1 - dim) * log_one_minus_exp_ratio(theta) - theta * jnp.sum(safe, -1) - log_rest + series
-    return jnp.where(inside, value, -jnp.inf)
+    powers = (1 - dim) * log_one_minus_exp_ratio(theta) - theta * sum(jnp.unstack(safe, axis=-1))
+    return jnp.where(inside, powers - log_rest + series, -jnp.inf)
 
 
 def logpdf(u: Float[Array, "*b d"], params: Params) -> Float[Array, "*b"]:
@@ -171,8 +198,20 @@ def _all_coefficients(theta, dim):
     return jnp.asarray(_log_coefficients(dim, np.arange(dim - 1)), theta.dtype)
 
 
+def _solve_two(u, w, theta):
+    """With e = exp(-theta u_1): 1 - exp(-theta u_2) = q = w (1 - exp(-theta)) / (e + w (1 - e))."""
+    log_e = -theta * u
+    log_below = jnp.logaddexp(log_e, jnp.log(w) + log1mexp(-log_e))
+    log_share = jnp.log(w) - log_below + log_one_minus_exp_ratio(theta)  # of q / theta
+    q = jnp.exp(log_share + jnp.log(theta))
+    small = q < 0.5
+    mild = jnp.where(small, q, 0.5)
+    log_rest = jnp.logaddexp(log_e + jnp.log1p(-w), jnp.log(w) - theta) - log_below
+    return jnp.where(small, jnp.exp(log_share) * log1p_ratio(-mild), -log_rest / theta)
+
+
 _positive_rosenblatt, _positive_inverse = _archimedean.rosenblatt_pair(
-    _log_generator, _generate, _conditional, _all_coefficients
+    _log_generator, _generate, _conditional, _all_coefficients, _solve_two
 )
 
 
@@ -181,24 +220,9 @@ def _rosenblatt(u, theta):
     return _reflect(_positive_rosenblatt(_reflect(u, theta), _magnitude(theta)), theta)
 
 
-def _solve(w, theta):
-    moved, size = _reflect(w, theta), _magnitude(theta)
-    if w.shape[-1] > 2:
-        return open_unit(_reflect(_positive_inverse(moved, size), theta))
-    # With e = exp(-theta u) the root of h(v) = w is 1 - exp(-theta v) = q = w (1 - exp(-theta)) / (e + w (1 - e)).
-    first, w2 = moved[..., 0], moved[..., 1]
-    log_e = -size * first
-    log_below = jnp.logaddexp(log_e, jnp.log(w2) + log1mexp(-log_e))
-    log_share = jnp.log(w2) - log_below + log_one_minus_exp_ratio(size)  # of q / theta
-    q = jnp.exp(log_share + jnp.log(size))
-    small = q < 0.5
-    mild = jnp.where(small, q, 0.5)
-    log_rest = jnp.logaddexp(log_e + jnp.log1p(-w2), jnp.log(w2) - size) - log_below
-    second = jnp.where(small, jnp.exp(log_share) * log1p_ratio(-mild), -log_rest / size)
-    return open_unit(_reflect(jnp.stack([first, second], -1), theta))
-
-
-_inverse_rosenblatt = _archimedean.implicit_inverse(_rosenblatt, _solve)
+@jax.jit
+def _inverse_rosenblatt(w, theta):
+    return open_unit(_reflect(_positive_inverse(_reflect(w, theta), _magnitude(theta)), theta))
 
 
 def rosenblatt(u: Float[Array, "*b d"], params: Params) -> Float[Array, "*b d"]:

@@ -3,6 +3,7 @@
 For lower tail dependence see ``survival``, for negative dependence in two dimensions ``rotated``.
 """
 
+from functools import reduce
 from typing import NamedTuple
 
 import jax
@@ -62,25 +63,28 @@ def _log_series(log_x, theta, log_coefficients):
     return _archimedean.log1p_product(theta - 1, log_r)
 
 
-def _log_norm(log_l, total, theta):
-    """log x and x - sum l, x = (sum l**theta)**(1/theta) of l = -log u, precise near theta = 1."""
-    share = jnp.exp(log_l - jnp.log(total)[..., None])
-    power = share * jnp.expm1((theta - 1) * (log_l - jnp.log(total)[..., None]))
-    drop = jnp.sum(power, -1)
-    near = drop > -0.5
-    log_x = jax.scipy.special.logsumexp(theta * log_l, -1) / theta
-    log_ratio = jnp.where(near, jnp.log1p(jnp.where(near, drop, 0)) / theta, log_x - jnp.log(total))
-    return jnp.log(total) + log_ratio, total * jnp.expm1(log_ratio)
-
-
-@jax.jit
+@_archimedean.with_forward_slope
 def _logpdf(u, theta):
     inside, safe = split_cube(u)
-    log_l = jnp.log(-jnp.log(safe))
-    total = jnp.sum(jnp.exp(log_l), -1)
-    log_x, excess = _log_norm(log_l, total, theta)
-    ratios = (theta - 1) * jnp.sum(log_l - log_x[..., None], -1)
-    value = ratios - excess + _log_series(log_x, theta, _log_coefficients(theta, u.shape[-1])[-1])
+    dim = u.shape[-1]
+    columns = [-jnp.log(column) for column in jnp.unstack(safe, axis=-1)]
+    largest = reduce(jnp.maximum, columns)
+    # Of a pair the larger share is 1.
+    others, first = ([jnp.minimum(*columns)], 1.0) if dim == 2 else (columns, 0.0)
+    shares = [column / largest for column in others]
+    logs = [jnp.log(share) for share in shares]
+    # x / sum(l_i) and its log from shares**theta - shares, so that a theta near 1 keeps its digits.
+    total = first + sum(shares)
+    drop = sum(share * jnp.expm1((theta - 1) * log) for share, log in zip(shares, logs, strict=True))
+    log_total = jnp.log(total)
+    log_ratio = -(jnp.log1p(-drop / (total + drop)) + (theta - 1) * log_total) / theta
+    excess = largest * total * jnp.expm1(log_ratio)
+    if dim == 2:
+        series = jnp.log1p((theta - 1) / (largest * total + excess))
+    else:
+        log_x = jnp.log(largest) + log_total + log_ratio
+        series = _log_series(log_x, theta, _log_coefficients(theta, dim)[-1])
+    value = (theta - 1) * (sum(logs) - dim * (log_total + log_ratio)) - excess + series
     return jnp.where(inside, value, -jnp.inf)
 
 
@@ -140,8 +144,23 @@ def _conditional(log_gain, log_before, theta, m, log_coefficients):
     return rest - (after - _log_series(log_x, theta, log_coefficients))
 
 
+def _solve_two(u, w, theta):
+    """From x = -log u_1 and y = (x**theta + l_2**theta)**(1/theta): y - x + (theta - 1) log(y / x) = -log w.
+
+    In s = y / x - 1 four steps of third order reach rounding for all x, theta and w, from the smaller of the roots
+    of two functions below.
+    """
+    x, target = -jnp.log(u), -jnp.log(w)
+    s = jnp.minimum(jnp.expm1(jnp.minimum(target / (x + theta - 1), 80)), target / x)
+    for _ in range(4):
+        slope = x * (1 + s) + theta - 1
+        left = target - x * s - (theta - 1) * jnp.log1p(s)
+        s = s + (1 + s) * _archimedean.box_cox_root(x * (1 + s) / slope, left / slope, 0)
+    return jnp.exp(-x * (1 + s) * jnp.exp(jnp.log(-jnp.expm1(-theta * jnp.log1p(s))) / theta))
+
+
 _rosenblatt, _inverse_rosenblatt = _archimedean.rosenblatt_pair(
-    _log_generator, _generate, _conditional, _all_coefficients
+    _log_generator, _generate, _conditional, _all_coefficients, _solve_two
 )
 
 
@@ -157,7 +176,7 @@ def rosenblatt(u: Float[Array, "*b d"], params: Params) -> Float[Array, "*b d"]:
 
 
 def inverse_rosenblatt(w: Float[Array, "*b d"], params: Params) -> Float[Array, "*b d"]:
-    """Inverse of :func:`rosenblatt` by Newton's method, with exact derivatives.
+    """Inverse of :func:`rosenblatt` by Newton's and Halley's method, with exact derivatives.
 
     >>> print(inverse_rosenblatt(jnp.array([0.2, 0.7855]), Params(1.5)).round(3))
     [0.2 0.6]

@@ -4,8 +4,10 @@ Both are combinators: a family in, a family with the same parameters out.
 """
 
 from functools import cache
+from itertools import combinations
 
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float
 
 from jaxcop import _checks
@@ -16,13 +18,16 @@ from jaxcop.copulas._contract import Copula, TailDependence, check_inside, check
 _ROTATIONS = {90: (True, False), 180: (True, True), 270: (False, True)}
 # Families whose dependence has one sign and whose other two corners carry no tail dependence.
 _QUARTER_TURNS = ("clayton", "gumbel", "joe", "frank", "independence")
+# Of the distribution function of a reflection, a sum of 2**d terms.
+_MOST_COLUMNS = 10
 
 
 def survival(copula: Copula) -> Copula:
     """The copula of 1 - U where U follows ``copula``, in any dimension: its tails change places.
 
-    c(u) = c0(1 - u); rotation by 180 degrees. Parameters are those of ``copula``. The closed ``cdf`` is for two
-    dimensions. Source: Nelsen (2006), section 2.6.
+    c(u) = c0(1 - u); rotation by 180 degrees. Parameters are those of ``copula``. Where that has a closed ``cdf``,
+    this one has the sum over its 2**d margins with signs, so up to ten columns, with an absolute error of about
+    2**(d/2) roundings. Source: Nelsen (2006), section 2.6.
 
     >>> from jaxcop.copulas import clayton
     >>> flipped = survival(clayton.COPULA)
@@ -84,12 +89,20 @@ def _reflected(copula: Copula, name: str, which: tuple[bool, bool] | None) -> Co
     def cdf(u: Float[Array, "*b d"], params) -> Float[Array, "*b"]:
         assert copula.cdf is not None
         u = check_inside(u)
-        if u.shape[-1] != 2:
-            raise ValueError(f"u: expected 2 columns for the cdf of {name}, got {u.shape[-1]}; estimate it by sampling")
-        joint = copula.cdf(open_unit(flip(u)), params)
+        dim = u.shape[-1]
+        if dim > _MOST_COLUMNS:
+            raise ValueError(
+                f"u: expected at most {_MOST_COLUMNS} columns for the cdf of {name}, got {dim}; estimate it by sampling"
+            )
+        moved = open_unit(flip(u))
         if changes_sign:
-            return jnp.sum(jnp.where(jnp.asarray(which), 0, u), -1) - joint
-        return jnp.sum(u, -1) - 1 + joint
+            return jnp.sum(jnp.where(jnp.asarray(which), 0, u), -1) - copula.cdf(moved, params)
+        # P(all U_i >= moved_i) by inclusion and exclusion: every margin of ``copula`` is its cdf at fewer columns.
+        total = jnp.sum(u, -1) - (dim - 1)
+        for size in range(2, dim + 1):
+            columns = np.array(list(combinations(range(dim), size)))
+            total = total + (-1) ** size * jnp.sum(copula.cdf(moved[..., columns], params), -1)
+        return total
 
     def kendall_tau(params):
         assert copula.kendall_tau is not None
