@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jaxcop import metrics, synthesizers, vae
 from jaxcop.metrics.utility import Job, regress_each, utility_many
@@ -81,12 +82,12 @@ def filtered(rows: np.ndarray, num_rows: int) -> tuple[np.ndarray, float]:
 
 def compare(train: np.ndarray, options: dict[str, np.ndarray], seed: int):
     """Worst KS of a column, mean AD distance, and relative RMSE gap of each option, all on the training rows."""
-    real = np.asarray(train, np.float32)
+    real = jnp.asarray(train, np.float32)
     worst, ad, gap = {}, {}, {}
     ceiling = regress_each(train, [train], TARGET_COLUMN, seed=seed)[0].rmse
     scores = utility_many([Job(rows, train, TARGET_COLUMN, seed) for rows in options.values()])
     for (name, rows), score in zip(options.items(), scores, strict=True):
-        part = np.asarray(rows[: len(real)], np.float32)
+        part = jnp.asarray(rows[: len(real)], np.float32)
         worst[name] = float(np.max(metrics.ks(real, part)))
         ad[name] = float(np.mean(metrics.anderson_darling(real, part).distance))
         gap[name] = score.rmse - ceiling

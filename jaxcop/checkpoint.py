@@ -113,10 +113,11 @@ def _encode(node, arrays: dict, where: str):
     if isinstance(node, _PLAIN):
         return {"plain": node}
     if isinstance(node, jax.Array | np.ndarray | np.generic):
-        kind = "jax" if isinstance(node, jax.Array) else "numpy"
-        implementation = None
-        if kind == "jax" and jnp.issubdtype(node.dtype, jax.dtypes.prng_key):
-            implementation, node = str(jax.random.key_impl(node)), jax.random.key_data(node)
+        kind, implementation = "numpy", None
+        if isinstance(node, jax.Array):
+            kind = "jax"
+            if jnp.issubdtype(node.dtype, jax.dtypes.prng_key):
+                implementation, node = str(jax.random.key_impl(node)), jax.random.key_data(node)
         name = str(len(arrays))
         arrays[name] = np.ascontiguousarray(node).reshape(np.shape(node))
         return {"array": name, "kind": kind, "key": implementation}
@@ -154,12 +155,16 @@ def _decode(node, arrays: dict, path: Path):
 def _array(array: np.ndarray, kind: str, implementation: str | None, path: Path):
     if kind == "numpy":
         return array
-    if array.dtype.itemsize == 8 and not jax.config.jax_enable_x64 and array.dtype.kind != "c":
+    if array.dtype.itemsize == 8 and not jax.config.read("jax_enable_x64") and array.dtype.kind != "c":
         raise ValueError(
             f"{path}: expected arrays of 32 bits, got {array.dtype}; it was saved with 64-bit enabled: "
             "jax.config.update('jax_enable_x64', True) before loading"
         )
-    return jnp.asarray(array) if implementation is None else jax.random.wrap_key_data(array, impl=implementation)
+    return (
+        jnp.asarray(array)
+        if implementation is None
+        else jax.random.wrap_key_data(jnp.asarray(array), impl=implementation)
+    )
 
 
 def _build(kind: str, values: dict, path: Path):

@@ -139,12 +139,12 @@ def _asymptotic(u, params, copula, rank):
 _NODES, _REACH = 32, 10.0
 
 
-def _refit_by_weights(key, u, copula: Copula, params, num_resamples: int) -> Fit:
+def _refit_by_weights(key, u, copula: Copula, params, num_resamples: int):
     """Maximum likelihood of rows drawn with replacement, for one parameter: all resamples weigh the same rows.
 
     The log-density of every row is one Chebyshev series in the unconstrained parameter; the series of a resample is
-    their sum, weighted by how often each row was drawn, and its maximum is found by Newton's method. Not converged:
-    the maximum lies outside the range, or the series has not settled.
+    their sum, weighted by how often each row was drawn, and its maximum is found by Newton's method. Returns
+    parameters, log-likelihoods, and whether the maximum lies inside the range and the series has settled.
     """
     n, dim = u.shape
     (centre,) = copula.unconstrain(params, dim)
@@ -183,9 +183,7 @@ def _refit_by_weights(key, u, copula: Copula, params, num_resamples: int) -> Fit
     rest = jnp.max(jnp.abs(value[:, -2:]), -1) / jnp.max(jnp.abs(value), -1)
     tolerance = jnp.finfo(u.dtype).eps ** 0.5
     settled = (jnp.abs(newton(0, x) - x) < tolerance) & (rest < tolerance) & (at(bend, x) < 0) & (jnp.abs(x) < 0.9)
-    fitted = jax.vmap(lambda v: copula.constrain(v[None], dim))(centre + reach * x)
-    whole = jnp.full(num_resamples, n)
-    return Fit(fitted, at(value, x), jnp.ones_like(whole), whole, settled)
+    return jax.vmap(lambda v: copula.constrain(v[None], dim))(centre + reach * x), at(value, x), settled
 
 
 @jax.jit(static_argnames=("copula", "estimator", "parametric", "num_resamples"))
@@ -200,14 +198,14 @@ def _bootstrap(key, u, params, copula, estimator, parametric, num_resamples):
 
     def one_by_one():
         fits = map_chunks(replicate, num_resamples, u.size)
-        return fits._replace(num_params=jnp.asarray(fits.num_params), num_obs=jnp.asarray(fits.num_obs))
+        return fits.params, fits.loglik, fits.converged
 
     if copula.num_params(dim) == 1 and estimator == "ml" and not parametric:
         fast = _refit_by_weights(key, u, copula, params, num_resamples)
-        fits = jax.lax.cond(jnp.all(fast.converged), lambda: fast, one_by_one)
+        fitted, loglik, good = jax.lax.cond(jnp.all(fast[2]), lambda: fast, one_by_one)
     else:
-        fits = one_by_one()
-    good = fits.converged
+        fitted, loglik, good = one_by_one()
+    fits = Fit(fitted, loglik, copula.num_params(dim), n, good)
     count = jnp.sum(good)
 
     def center(a):
