@@ -9,7 +9,7 @@ from jaxtyping import Array, Float
 from jaxcop import _checks
 
 PRIORS = ("normal", "gmm")
-SCHEDULES = ("constant", "linear", "sigmoid")
+SCHEDULES = ("constant", "linear", "sigmoid", "cyclical")
 
 
 @dataclass(frozen=True)
@@ -43,14 +43,17 @@ class Config:
 class Hyper(NamedTuple):
     """Traced scalars: each may be an array with a replica axis in a sweep, and a new value compiles nothing.
 
-    ``warmup`` is the share of the steps over which a linear or sigmoid schedule raises beta to ``beta_max``;
-    ``min_scale`` is the floor of the decoder's standard deviation in units of the (standardised) columns.
+    ``warmup`` is the share of the steps (for a cyclical schedule: of each of its ``num_cycles`` cycles) over which beta
+    rises to ``beta_max``; ``min_scale`` is the floor of the decoder's scale in units of the (standardised) columns;
+    ``free_bits`` is the KL in nats per latent dimension that costs nothing.
     """
 
     learning_rate: float | Float[Array, ""] = 1e-3
     beta_max: float | Float[Array, ""] = 0.5
     warmup: float | Float[Array, ""] = 0.5
     min_scale: float | Float[Array, ""] = 0.01
+    free_bits: float | Float[Array, ""] = 0.0
+    num_cycles: float | Float[Array, ""] = 4.0
 
 
 def check(config: Config, hyper: Hyper, num_rows: int, num_columns: int) -> None:
@@ -60,6 +63,8 @@ def check(config: Config, hyper: Hyper, num_rows: int, num_columns: int) -> None
         ("beta_max", 0, True),
         ("warmup", 0, True),
         ("min_scale", 0, False),
+        ("free_bits", 0, True),
+        ("num_cycles", 1, True),
     ):
         value = np.asarray(getattr(hyper, name))
         if not (np.isfinite(value) & ((value >= lowest) if inclusive else (value > lowest))).all():

@@ -12,8 +12,9 @@ from jaxcop import mixture
 
 class Prior(NamedTuple):
     """``init(noise[k, l]) -> params``, ``logpdf(z[*b, l], params) -> [*b]``, ``sample(key, params, n) -> [n, l]``
-    and ``kl(mean[*b, l], log_var[*b, l], params, noise[*b, l]) -> [*b]``.
+    and ``kl(mean[*b, l], log_var[*b, l], params, noise[*b, l]) -> [*b, g]``.
 
+    The KL comes in groups that add up to it: one per latent dimension where the prior factorises, else a single one.
     ``kl`` is KL(q || p) of a diagonal Gaussian q: exact where a closed form exists (``noise`` is then unused),
     else the one-draw Monte Carlo estimate at z = mean + exp(log_var / 2) noise, the same z that the decoder sees.
     """
@@ -37,12 +38,12 @@ def standard_normal(latent_dim: int) -> Prior:
 
     >>> import jax.numpy as jnp
     >>> prior = standard_normal(2)
-    >>> float(prior.kl(jnp.ones(2), jnp.zeros(2), (), jnp.zeros(2)))
-    1.0
+    >>> prior.kl(jnp.ones(2), jnp.zeros(2), (), jnp.zeros(2)).tolist()
+    [0.5, 0.5]
     """
 
     def kl(mean, log_var, params, noise):
-        return 0.5 * (mean**2 + jnp.expm1(log_var) - log_var).sum(-1)
+        return 0.5 * (mean**2 + jnp.expm1(log_var) - log_var)
 
     return Prior(
         num_components=1,
@@ -77,7 +78,7 @@ def gaussian_mixture(latent_dim: int, num_components: int) -> Prior:
 
     def kl(mean, log_var, params, noise):
         z = mean + jnp.exp(0.5 * log_var) * noise
-        return normal_logpdf(z, mean, log_var) - logpdf(z, params)
+        return (normal_logpdf(z, mean, log_var) - logpdf(z, params))[..., None]
 
     def sample(key: Key[Array, ""], params, n):
         return mixture.sample(key, as_mixture(params), (n, latent_dim))
