@@ -239,6 +239,7 @@ def test_encode_and_reconstruct_shapes(dtype):
     ("change", "message"),
     [
         ({"prior": "flat"}, "prior: expected one of"),
+        ({"decoder": "poisson"}, "decoder: expected one of"),
         ({"schedule": "step"}, "schedule: expected one of"),
         ({"epochs": 0}, "epochs: expected a whole number of at least 1"),
         ({"latent_dim": 1.5}, "latent_dim: expected a whole number"),

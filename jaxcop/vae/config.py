@@ -7,6 +7,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from jaxcop import _checks
+from jaxcop.vae.decoders import DECODERS
 
 PRIORS = ("normal", "gmm")
 SCHEDULES = ("constant", "linear", "sigmoid", "cyclical")
@@ -18,12 +19,16 @@ class Config:
 
     The defaults are option A of the project plan: 64 and 32 ReLU units, latent 16, 300 epochs. ``batch_size`` is the
     largest mini-batch: an epoch cuts the shuffled rows into the fewest batches of equal size that respect it.
+    ``decoder`` is the distribution of the columns given z: ``gaussian`` (location and scale depend on z), ``student_t``
+    (the same with learned degrees of freedom), ``homoscedastic`` (one learned scale per column) or ``sigma_vae`` (one
+    scale for all columns, at its closed-form optimum).
     """
 
     hidden: tuple[int, ...] = (64, 32)
     latent_dim: int = 16
     prior: str = "normal"
     num_components: int = 10
+    decoder: str = "gaussian"
     schedule: str = "constant"
     epochs: int = 300
     batch_size: int = 64
@@ -31,6 +36,7 @@ class Config:
     def __post_init__(self):
         object.__setattr__(self, "hidden", tuple(self.hidden))
         _checks.one_of(self.prior, PRIORS, "prior")
+        _checks.one_of(self.decoder, DECODERS, "decoder")
         _checks.one_of(self.schedule, SCHEDULES, "schedule")
         for name in ("latent_dim", "num_components", "epochs", "batch_size"):
             value = getattr(self, name)

@@ -6,8 +6,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from jaxcop.vae.decoders import weighted_mean
 from jaxcop.vae.networks import Networks
-from jaxcop.vae.priors import normal_logpdf
 
 
 class Terms(NamedTuple):
@@ -23,24 +23,24 @@ def terms(
     x: Float[Array, "*b d"],
     noise: Float[Array, "*b l"],
     min_scale: float | Float[Array, ""],
+    weights: Float[Array, "*b"] | None = None,
 ) -> Terms:
-    r"""Reconstruction and KL of every row at z = mu(x) + sigma(x) noise (Kingma & Welling 2014, equation 10)."""
+    r"""Reconstruction and KL of every row at z = mu(x) + sigma(x) noise (Kingma & Welling 2014, equation 10).
+
+    Training hands over the ``weights`` of the rows: a decoder with an analytic optimum then takes that of these rows.
+    """
     mean, log_var = networks.encode(vector, x)
     z = mean + jnp.exp(0.5 * log_var) * noise
-    x_mean, x_scale = networks.decode(vector, z, min_scale)
+    if weights is not None:
+        vector = networks.calibrate(vector, x, z, weights)
+    location, scale = networks.decode(vector, z, min_scale)
     kl = networks.prior.kl(mean, log_var, networks.prior_params(vector), noise)
-    return Terms(normal_logpdf(x, x_mean, 2 * jnp.log(x_scale)), kl)
+    return Terms(networks.decoder.logpdf(x, location, scale, networks.decoder_params(vector)), kl)
 
 
 def elbo(terms: Terms, beta: float | Float[Array, ""] = 1.0) -> Float[Array, "*b"]:
     r""":math:`E_q \log p(x|z) - \beta\, KL(q(z|x) \| p(z))`, per row (Higgins et al. 2017; beta = 1 is the bound)."""
     return terms.reconstruction - beta * terms.kl.sum(-1)
-
-
-def weighted_mean(rows: Float[Array, " b"], weights: Float[Array, " b"]) -> Float[Array, ""]:
-    """The mean over rows; a batch without weight counts for nothing."""
-    total = weights.sum()
-    return (rows * weights).sum() / jnp.where(total > 0, total, 1)
 
 
 def penalised_kl(

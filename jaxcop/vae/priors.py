@@ -8,6 +8,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Key
 
 from jaxcop import mixture
+from jaxcop.vae.decoders import normal_logpdf
 
 
 class Prior(NamedTuple):
@@ -24,11 +25,6 @@ class Prior(NamedTuple):
     logpdf: Callable
     sample: Callable
     kl: Callable
-
-
-def normal_logpdf(x, mean, log_var):
-    """Log-density of a factorised Gaussian, summed over the last axis."""
-    return -0.5 * (((x - mean) ** 2) * jnp.exp(-log_var) + log_var + jnp.log(2 * jnp.pi).astype(x.dtype)).sum(-1)
 
 
 def standard_normal(latent_dim: int) -> Prior:

@@ -18,12 +18,13 @@ def sample(
     config: Config,
     shape: tuple[int, int],
 ) -> Float[Array, "m d"]:
-    """Draw ``shape = (m, d)`` rows: z from the prior, then x from the decoder N(mean(z), scale(z)^2)."""
+    """Draw ``shape = (m, d)`` rows: z from the prior, then x from the decoder's distribution given z."""
     nets = _networks(trained, config, shape[-1])
     key_latent, key_noise = jax.random.split(key)
     z = nets.prior.sample(key_latent, nets.prior_params(trained.vector), shape[0])
-    mean, scale = nets.decode(trained.vector, z.astype(trained.vector.dtype), trained.hyper.min_scale)
-    return mean + scale * jax.random.normal(key_noise, shape, mean.dtype)
+    location, scale = nets.decode(trained.vector, z.astype(trained.vector.dtype), trained.hyper.min_scale)
+    params = nets.decoder_params(trained.vector)
+    return location + scale * nets.decoder.noise(key_noise, shape, params, location.dtype)
 
 
 def encode(trained: Trained, config: Config, x: Float[Array, "*b d"]) -> tuple[Array, Array]:

@@ -11,7 +11,8 @@ from jaxtyping import Array, Bool, Float, Int, Key
 from jaxcop import _checks
 from jaxcop.vae import config as _config
 from jaxcop.vae.config import Config, Hyper
-from jaxcop.vae.elbo import Terms, penalised_kl, terms, weighted_mean
+from jaxcop.vae.decoders import weighted_mean
+from jaxcop.vae.elbo import Terms, penalised_kl, terms
 from jaxcop.vae.networks import networks
 from jaxcop.vae.schedules import beta as _beta
 
@@ -67,7 +68,7 @@ def step(state: State, batch, weights, noise, beta, config: Config, hyper: Hyper
     nets = networks(config, batch.shape[-1], batch.dtype.name)
 
     def loss(vector):
-        parts = terms(nets, vector, batch, noise, hyper.min_scale)
+        parts = terms(nets, vector, batch, noise, hyper.min_scale, weights)
         mean = Terms(weighted_mean(parts.reconstruction, weights), weighted_mean(parts.kl.sum(-1), weights))
         kl = penalised_kl(parts.kl, weights, hyper.free_bits, config.latent_dim)
         return beta * kl - mean.reconstruction, mean
@@ -76,6 +77,17 @@ def step(state: State, batch, weights, noise, beta, config: Config, hyper: Hyper
     updates, optimiser = _optimiser(hyper.learning_rate, num_steps).update(gradient, state.optimiser)
     vector = jnp.asarray(optax.apply_updates(state.vector, updates))
     return State(vector, optimiser, state.step + 1), mean
+
+
+def _calibrated(key, vector, x, mask, weights, config: Config):
+    """The vector with what the decoder knows in closed form at its optimum over all rows, at one draw of z a row."""
+    nets = networks(config, x.shape[-1], x.dtype.name)
+    if nets.decoder.optimum is None:
+        return vector
+    x = jnp.where(mask[:, None], x, 0)
+    mean, log_var = nets.encode(vector, x)
+    noise = jax.random.normal(jax.random.fold_in(key, config.epochs), mean.shape, mean.dtype)
+    return nets.calibrate(vector, x, mean + jnp.exp(0.5 * log_var) * noise, weights * mask)
 
 
 def fit_masked(
@@ -124,6 +136,7 @@ def fit_masked(
         return state, (means, beta[-1])
 
     state, (means, beta) = jax.lax.scan(epoch, init(key_init, config, num_columns, x.dtype), jnp.arange(config.epochs))
+    state = state._replace(vector=_calibrated(key_epochs, state.vector, x, mask, weights, config))
     finite = jnp.isfinite(state.vector).all() & jnp.isfinite(means.reconstruction[-1])
     curves = Info(means.reconstruction - means.kl, means.reconstruction, means.kl, beta, finite)
     return Trained(state.vector, hyper, curves)
