@@ -13,6 +13,11 @@ PRIORS = ("normal", "gmm")
 SCHEDULES = ("constant", "linear", "sigmoid", "cyclical")
 
 
+def _whole(value, name: str, lowest: int):
+    if int(value) != value or value < lowest:
+        raise ValueError(f"{name}: expected a whole number of at least {lowest}, got {value!r}; choose another value")
+
+
 @dataclass(frozen=True)
 class Config:
     """Static configuration: architecture and loop lengths.
@@ -39,11 +44,28 @@ class Config:
         _checks.one_of(self.decoder, DECODERS, "decoder")
         _checks.one_of(self.schedule, SCHEDULES, "schedule")
         for name in ("latent_dim", "num_components", "epochs", "batch_size"):
-            value = getattr(self, name)
-            if int(value) != value or value < 1:
-                raise ValueError(f"{name}: expected a whole number of at least 1, got {value!r}; choose another value")
+            _whole(getattr(self, name), name, 1)
         if not self.hidden or any(int(width) != width or width < 1 for width in self.hidden):
             raise ValueError(f"hidden: expected layer widths of at least 1, got {self.hidden!r}; name at least one")
+
+
+@dataclass(frozen=True)
+class PosteriorMixture:
+    """Option B of the project plan: a Gaussian mixture on the latent codes of the training rows, fitted after training.
+
+    ``num_draws`` posterior samples of each row are fitted, so that the mixture is one of the average posterior; 0 takes
+    the posterior means alone. ``regularisation`` is added to the variances in each of the ``num_steps`` steps of EM.
+    """
+
+    num_components: int = 10
+    num_draws: int = 5
+    regularisation: float = 1e-3
+    num_steps: int = 100
+
+    def __post_init__(self):
+        for name, lowest in (("num_components", 1), ("num_draws", 0), ("num_steps", 2)):
+            _whole(getattr(self, name), name, lowest)
+        _checks.positive(self.regularisation, "regularisation")
 
 
 class Hyper(NamedTuple):
@@ -60,6 +82,14 @@ class Hyper(NamedTuple):
     min_scale: float | Float[Array, ""] = 0.01
     free_bits: float | Float[Array, ""] = 0.0
     num_cycles: float | Float[Array, ""] = 4.0
+
+
+def check_components(num_components: int, num_rows: int) -> None:
+    """Refuse a mixture of more components than rows."""
+    if num_components > num_rows:
+        raise ValueError(
+            f"num_components: expected at most the {num_rows} rows of the table, got {num_components}; lower it"
+        )
 
 
 def check(config: Config, hyper: Hyper, num_rows: int, num_columns: int) -> None:
@@ -80,9 +110,7 @@ def check(config: Config, hyper: Hyper, num_rows: int, num_columns: int) -> None
         raise ValueError(
             f"batch_size: expected at most the {num_rows} rows of the table, got {config.batch_size}; lower it"
         )
-    if config.prior == "gmm" and config.num_components > num_rows:
-        raise ValueError(
-            f"num_components: expected at most the {num_rows} rows of the table, got {config.num_components}; lower it"
-        )
+    if config.prior == "gmm":
+        check_components(config.num_components, num_rows)
     if num_columns < 1:
         raise ValueError("x: expected at least one column, got none; hand over a table with columns")

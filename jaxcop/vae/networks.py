@@ -26,6 +26,7 @@ class Networks(NamedTuple):
     """
 
     num_noise: int
+    num_params: int
     prior: priors.Prior
     decoder: decoders.Decoder
     init: Callable
@@ -73,7 +74,7 @@ def networks(config: Config, num_columns: int, dtype: str) -> Networks:
     prior_zeros = np.zeros((prior.num_components, config.latent_dim), dtype)
     flat_noise, split_noise = ravel_pytree((encoder_zeros, decoder_zeros, prior_zeros))
     decoder_params = likelihood.init(num_columns, dtype)
-    _, split = ravel_pytree((encoder_zeros, decoder_zeros, prior.init(prior_zeros), decoder_params))
+    flat, split = ravel_pytree((encoder_zeros, decoder_zeros, prior.init(prior_zeros), decoder_params))
 
     def init(noise):
         encoder_noise, decoder_noise, prior_noise = split_noise(noise)
@@ -97,6 +98,7 @@ def networks(config: Config, num_columns: int, dtype: str) -> Networks:
 
     return Networks(
         num_noise=flat_noise.size,
+        num_params=flat.size,
         prior=prior,
         decoder=likelihood,
         init=init,
@@ -106,3 +108,14 @@ def networks(config: Config, num_columns: int, dtype: str) -> Networks:
         prior_params=lambda vector: split(vector)[2],
         decoder_params=lambda vector: split(vector)[3],
     )
+
+
+def networks_of(vector: Float[Array, " p"], config: Config, num_columns: int) -> Networks:
+    """The functions that ``vector`` was trained with; refuses another architecture."""
+    nets = networks(config, num_columns, vector.dtype.name)
+    if vector.shape != (nets.num_params,):
+        raise ValueError(
+            f"trained: expected {nets.num_params} parameters for {config} and {num_columns} columns, got shape "
+            f"{vector.shape}; use the configuration and columns of the training, one replica at a time"
+        )
+    return nets

@@ -13,7 +13,7 @@ from jaxcop.vae.decoders import normal_logpdf
 
 class Prior(NamedTuple):
     """``init(noise[k, l]) -> params``, ``logpdf(z[*b, l], params) -> [*b]``, ``sample(key, params, n) -> [n, l]``
-    and ``kl(mean[*b, l], log_var[*b, l], params, noise[*b, l]) -> [*b, g]``.
+    ``as_mixture(params) -> mixture.Params`` and ``kl(mean[*b, l], log_var[*b, l], params, noise[*b, l]) -> [*b, g]``.
 
     The KL comes in groups that add up to it: one per latent dimension where the prior factorises, else a single one.
     ``kl`` is KL(q || p) of a diagonal Gaussian q: exact where a closed form exists (``noise`` is then unused),
@@ -24,6 +24,7 @@ class Prior(NamedTuple):
     init: Callable
     logpdf: Callable
     sample: Callable
+    as_mixture: Callable
     kl: Callable
 
 
@@ -46,6 +47,7 @@ def standard_normal(latent_dim: int) -> Prior:
         init=lambda noise: (),
         logpdf=lambda z, params: normal_logpdf(z, jnp.zeros_like(z), jnp.zeros_like(z)),
         sample=lambda key, params, n: jax.random.normal(key, (n, latent_dim)),
+        as_mixture=lambda params: mixture.Params(jnp.zeros(1), jnp.zeros((1, latent_dim)), jnp.ones((1, latent_dim))),
         kl=kl,
     )
 
@@ -79,7 +81,7 @@ def gaussian_mixture(latent_dim: int, num_components: int) -> Prior:
     def sample(key: Key[Array, ""], params, n):
         return mixture.sample(key, as_mixture(params), (n, latent_dim))
 
-    return Prior(num_components, init, logpdf, sample, kl)
+    return Prior(num_components, init, logpdf, sample, as_mixture, kl)
 
 
 def from_config(config) -> Prior:
