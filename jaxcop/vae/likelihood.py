@@ -22,8 +22,9 @@ CHUNK_ROWS = 2**15
 class LogLikelihood(NamedTuple):
     """Per row, in nats: the bound on log p(x) and its Monte Carlo standard error.
 
-    In expectation the bound is low by about half the squared error. Rows are drawn independently, so that the mean of n
-    has the standard error sqrt(sum of squares) / n; with a single draw it is unknown, infinity.
+    In expectation the bound is low by about half the squared error. Near 1, its ceiling, one draw carries all the
+    weight and the error itself is too low: draw more. Rows are drawn independently, so that the mean of n has the
+    standard error sqrt(sum of squares) / n. With a single draw it is infinite.
     """
 
     value: Float[Array, " n"]
