@@ -7,7 +7,7 @@ import pytest
 from jaxcop import sweep, synthesizers
 from jaxcop.synthesizers.controls import Smoothing
 from jaxcop.synthesizers.copula import Regularisation
-from jaxcop.vae import Config, Hyper
+from jaxcop.vae import Config, Hyper, PosteriorMixture
 from scipy import stats
 
 from tolerance import assert_close
@@ -24,6 +24,7 @@ CASES = {
     "gaussian_mixture_copula": synthesizers.gaussian_mixture_copula(3),
     "vae": synthesizers.vae(SMALL),
     "vae_standardise": synthesizers.vae(SMALL, scaling="standardise"),
+    "vae_posterior_mixture": synthesizers.vae(SMALL, posterior_mixture=PosteriorMixture(3, num_steps=20)),
 }
 
 
@@ -207,3 +208,12 @@ def test_hyper_parameters_are_checked():
         synthesizers.gaussian_mixture_copula(3).check(table(rows=80)[:2], Regularisation())
     with pytest.raises(ValueError, match="beta_max"):
         CASES["vae"].check(table(), Hyper(beta_max=-1.0))
+    with pytest.raises(ValueError, match="num_components: expected at most the 80 rows"):
+        synthesizers.vae(SMALL, posterior_mixture=PosteriorMixture(81)).check(table(), Hyper())
+
+
+def test_options_a_and_b_share_their_network():
+    plain, mixed = (fit(CASES[name], table()) for name in ("vae", "vae_posterior_mixture"))
+    assert_close(mixed.trained.vector, plain.trained.vector, rtol=0)
+    assert np.isfinite(mixed.latent.loglik).all()
+    assert mixed.latent.params.means.shape == (3, 2)

@@ -57,7 +57,7 @@ def test_elbo_equals_log_evidence_minus_kl_to_the_posterior(seed, prior):
 def test_closed_form_kl_matches_quadrature_and_monte_carlo(seed):
     rng = np.random.default_rng(seed)
     mean, log_var = rng.normal(size=3), rng.normal(size=3)
-    closed = priors.standard_normal(3).kl(mean, log_var, (), None)
+    closed = priors.standard_normal(3).kl(mean, log_var, (), None).sum()
     expected = 0.0
     for m, s in zip(mean, np.exp(0.5 * log_var), strict=True):
         q = stats.norm(m, s)
@@ -74,7 +74,7 @@ def test_mixture_kl_is_unbiased_and_reduces_to_the_closed_form(seed):
     noise = jnp.asarray(rng.normal(size=(200_000, 2)))
     params = priors.GaussianMixtureParams(jnp.zeros(1), jnp.zeros((1, 2)), jnp.zeros((1, 2)))
     draws = np.asarray(priors.gaussian_mixture(2, 1).kl(mean, log_var, params, noise))
-    closed = float(priors.standard_normal(2).kl(mean, log_var, (), None))
+    closed = float(priors.standard_normal(2).kl(mean, log_var, (), None).sum())
     assert abs(draws.mean() - closed) < 5 * draws.std() / np.sqrt(len(draws))
 
 
@@ -106,8 +106,46 @@ def test_schedules_against_their_formulas():
     assert np.isfinite(schedules.beta("linear", t, 0.7, 0.0)).all()
 
 
+@pytest.mark.parametrize(
+    ("warmup", "num_cycles", "expected"),
+    [
+        (0.5, 2.0, [0, 0.5, 1, 1, 0, 0.5, 1, 1]),
+        (1.0, 2.0, [0, 0.25, 0.5, 0.75, 0, 0.25, 0.5, 0.75]),
+        (0.5, 1.0, [0, 0.25, 0.5, 0.75, 1, 1, 1, 1]),
+        (0.0, 4.0, [0, 1, 0, 1, 0, 1, 0, 1]),
+    ],
+)
+def test_cyclical_schedule_by_hand(warmup, num_cycles, expected):
+    t = np.arange(8) / 8
+    assert_close(schedules.beta("cyclical", t, 0.6, warmup, num_cycles), 0.6 * np.array(expected))
+    traced = jax.jit(schedules.beta, static_argnums=0)("cyclical", t, 0.6, warmup, num_cycles)
+    assert_close(traced, 0.6 * np.array(expected))
+
+
+def test_free_bits_by_hand():
+    """Two latent dimensions with mean KL 0.1 and 3; rows of weight 0 do not count."""
+    kl = jnp.array([[0.0, 2.0], [0.2, 4.0], [50.0, 50.0]])
+    weights = jnp.array([1.0, 1.0, 0.0])
+    value, slope = jax.value_and_grad(elbo.penalised_kl)(kl, weights, 0.5, 2)
+    assert_close(value, 0.5 + 3)
+    assert_close(slope, np.array([[0, 0.5], [0, 0.5], [0, 0]]))  # the first dimension is below its floor
+    assert_close(elbo.penalised_kl(kl, weights, 0.0, 2), 3.1)
+    # One group of two dimensions, as with a mixture prior, has the floor of both; at zero a negative estimate stays.
+    assert_close(elbo.penalised_kl(kl[:, 1:], weights, 2.0, 2), 4.0)
+    assert_close(elbo.penalised_kl(-kl, weights, 0.0, 2), -3.1)
+
+
+def test_free_bits_keep_latent_dimensions_alive():
+    """At beta 20 the posterior collapses on the prior; with half a nat free in each of two dimensions it does not."""
+    config = vae.Config(hidden=(8,), latent_dim=2, epochs=150, batch_size=50)
+    hypers = [vae.Hyper(1e-2, 20.0, free_bits=free_bits) for free_bits in (0.0, 0.5)]
+    collapsed, alive = (float(vae.fit(jax.random.key(0), table(), config, hyper).info.kl[-1]) for hyper in hypers)
+    assert collapsed < 0.05
+    assert 0.95 < alive < 1.3
+
+
 @pytest.mark.parametrize("prior", ["normal", "gmm"])
-@pytest.mark.parametrize("schedule", ["constant", "linear", "sigmoid"])
+@pytest.mark.parametrize("schedule", ["constant", "linear", "sigmoid", "cyclical"])
 def test_training_raises_the_bound(prior, schedule):
     """Two columns on a curve: the bound must rise well above what independent normals reach (-2.84)."""
     t = np.random.default_rng(0).normal(size=200)
@@ -201,6 +239,7 @@ def test_encode_and_reconstruct_shapes(dtype):
     ("change", "message"),
     [
         ({"prior": "flat"}, "prior: expected one of"),
+        ({"decoder": "poisson"}, "decoder: expected one of"),
         ({"schedule": "step"}, "schedule: expected one of"),
         ({"epochs": 0}, "epochs: expected a whole number of at least 1"),
         ({"latent_dim": 1.5}, "latent_dim: expected a whole number"),
@@ -220,6 +259,8 @@ def test_bad_configuration(change, message):
         (table(), SMALL, vae.Hyper(beta_max=-1.0), {}, "beta_max: expected finite and at least 0"),
         (table(), SMALL, vae.Hyper(learning_rate=0.0), {}, "learning_rate: expected finite and above 0"),
         (table(), SMALL, vae.Hyper(min_scale=np.nan), {}, "min_scale"),
+        (table(), SMALL, vae.Hyper(free_bits=-0.1), {}, "free_bits: expected finite and at least 0"),
+        (table(), SMALL, vae.Hyper(num_cycles=0.5), {}, "num_cycles: expected finite and at least 1"),
         (np.where(table() > 2, np.nan, table()), SMALL, vae.Hyper(), {}, "NaN or infinity"),
         (np.ones((50, 2)), SMALL, vae.Hyper(), {}, "constant"),
         (table(), SMALL, vae.Hyper(), {"mask": np.zeros(50, bool)}, "weights: expected|batch_size: expected"),

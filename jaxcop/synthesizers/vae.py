@@ -3,16 +3,19 @@
 from functools import cache
 from typing import Any, NamedTuple
 
+import jax
 import jax.numpy as jnp
 from jax.scipy.special import ndtr
 from jaxtyping import Array, Float
 
-from jaxcop import _checks, margins
+from jaxcop import _checks, margins, mixture
 from jaxcop.synthesizers._contract import Synthesizer
-from jaxcop.vae import Config, Hyper, Trained, sampling, training
+from jaxcop.vae import Config, Hyper, PosteriorMixture, Trained, sampling, training
 from jaxcop.vae import config as vae_config
 
 SCALINGS = ("normal_scores", "standardise")
+# Any number that no split of the training key reaches.
+MIXTURE_STREAM = 2**20
 
 
 class Moments(NamedTuple):
@@ -23,25 +26,35 @@ class Moments(NamedTuple):
 
 
 class FittedVAE(NamedTuple):
-    """A trained network and the scaling of the rows it was trained on."""
+    """A trained network, the scaling of its training rows and, with option B, the mixture of their latent codes."""
 
     trained: Trained
     scaling: Any
+    latent: mixture.Fit | tuple = ()
 
 
 @cache
-def vae(config: Config, *, scaling: str = "normal_scores", hyper: Hyper | None = None) -> Synthesizer:
+def vae(
+    config: Config,
+    *,
+    scaling: str = "normal_scores",
+    hyper: Hyper | None = None,
+    posterior_mixture: PosteriorMixture | None = None,
+) -> Synthesizer:
     """A VAE on scaled columns.
 
     ``normal_scores`` trains on normal scores of mid-ranks and maps back by empirical quantiles, so that the margins
     are those of the training rows up to the model's own margin error; ``standardise`` trains on z-scores, as the
-    blast-fragmentation report does.
+    blast-fragmentation report does. ``posterior_mixture`` draws latent codes from a mixture fitted to those of the
+    training rows instead of the prior; the same key trains the same network with and without it.
     """
     _checks.one_of(scaling, SCALINGS, "scaling")
 
     def check(x, hyper):
         rows, columns = _checks.table(x).shape
         vae_config.check(config, hyper, rows, columns)
+        if posterior_mixture is not None:
+            vae_config.check_components(posterior_mixture.num_components, rows)
 
     def fit(key, x, mask, hyper):
         if scaling == "normal_scores":
@@ -53,11 +66,17 @@ def vae(config: Config, *, scaling: str = "normal_scores", hyper: Hyper | None =
             fitted = Moments(mean, jnp.sqrt(jnp.where(mask[:, None], (x - mean) ** 2, 0).sum(0) / count))
             scaled = (x - fitted.mean) / fitted.sd
         scaled = jnp.where(mask[:, None], scaled, 0)
-        return FittedVAE(training.fit_masked(key, scaled, mask, mask.astype(scaled.dtype), hyper, config), fitted)
+        trained = training.fit_masked(key, scaled, mask, mask.astype(scaled.dtype), hyper, config)
+        if posterior_mixture is None:
+            return FittedVAE(trained, fitted)
+        key_mixture = jax.random.fold_in(key, MIXTURE_STREAM)
+        latent = sampling.fit_posterior_mixture(key_mixture, trained, config, scaled, mask, posterior_mixture)
+        return FittedVAE(trained, fitted, latent)
 
     def sample(key, fitted: FittedVAE, n: int):
         columns = fitted.scaling[0].shape[-1]
-        rows = sampling.sample(key, fitted.trained, config, (n, columns))
+        latent_mixture = fitted.latent.params if isinstance(fitted.latent, mixture.Fit) else None
+        rows = sampling.sample(key, fitted.trained, config, (n, columns), latent_mixture=latent_mixture)
         if scaling == "normal_scores":
             return margins.MARGINS["empirical"].from_uniform(ndtr(rows), fitted.scaling)
         return rows * fitted.scaling.sd + fitted.scaling.mean

@@ -7,9 +7,15 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from jaxcop import _checks
+from jaxcop.vae.decoders import DECODERS
 
 PRIORS = ("normal", "gmm")
-SCHEDULES = ("constant", "linear", "sigmoid")
+SCHEDULES = ("constant", "linear", "sigmoid", "cyclical")
+
+
+def _whole(value, name: str, lowest: int):
+    if int(value) != value or value < lowest:
+        raise ValueError(f"{name}: expected a whole number of at least {lowest}, got {value!r}; choose another value")
 
 
 @dataclass(frozen=True)
@@ -18,12 +24,16 @@ class Config:
 
     The defaults are option A of the project plan: 64 and 32 ReLU units, latent 16, 300 epochs. ``batch_size`` is the
     largest mini-batch: an epoch cuts the shuffled rows into the fewest batches of equal size that respect it.
+    ``decoder`` is the distribution of the columns given z: ``gaussian`` (location and scale depend on z), ``student_t``
+    (the same with learned degrees of freedom), ``homoscedastic`` (one learned scale per column) or ``sigma_vae`` (one
+    scale for all columns, at its closed-form optimum).
     """
 
     hidden: tuple[int, ...] = (64, 32)
     latent_dim: int = 16
     prior: str = "normal"
     num_components: int = 10
+    decoder: str = "gaussian"
     schedule: str = "constant"
     epochs: int = 300
     batch_size: int = 64
@@ -31,26 +41,55 @@ class Config:
     def __post_init__(self):
         object.__setattr__(self, "hidden", tuple(self.hidden))
         _checks.one_of(self.prior, PRIORS, "prior")
+        _checks.one_of(self.decoder, DECODERS, "decoder")
         _checks.one_of(self.schedule, SCHEDULES, "schedule")
         for name in ("latent_dim", "num_components", "epochs", "batch_size"):
-            value = getattr(self, name)
-            if int(value) != value or value < 1:
-                raise ValueError(f"{name}: expected a whole number of at least 1, got {value!r}; choose another value")
+            _whole(getattr(self, name), name, 1)
         if not self.hidden or any(int(width) != width or width < 1 for width in self.hidden):
             raise ValueError(f"hidden: expected layer widths of at least 1, got {self.hidden!r}; name at least one")
+
+
+@dataclass(frozen=True)
+class PosteriorMixture:
+    """Option B of the project plan: a Gaussian mixture on the latent codes of the training rows, fitted after training.
+
+    ``num_draws`` posterior samples of each row are fitted, so that the mixture is one of the average posterior; 0 takes
+    the posterior means alone. ``regularisation`` is added to the variances in each of the ``num_steps`` steps of EM.
+    """
+
+    num_components: int = 10
+    num_draws: int = 5
+    regularisation: float = 1e-3
+    num_steps: int = 100
+
+    def __post_init__(self):
+        for name, lowest in (("num_components", 1), ("num_draws", 0), ("num_steps", 2)):
+            _whole(getattr(self, name), name, lowest)
+        _checks.positive(self.regularisation, "regularisation")
 
 
 class Hyper(NamedTuple):
     """Traced scalars: each may be an array with a replica axis in a sweep, and a new value compiles nothing.
 
-    ``warmup`` is the share of the steps over which a linear or sigmoid schedule raises beta to ``beta_max``;
-    ``min_scale`` is the floor of the decoder's standard deviation in units of the (standardised) columns.
+    ``warmup`` is the share of the steps (for a cyclical schedule: of each of its ``num_cycles`` cycles) over which beta
+    rises to ``beta_max``; ``min_scale`` is the floor of the decoder's scale in units of the (standardised) columns;
+    ``free_bits`` is the KL in nats per latent dimension that costs nothing.
     """
 
     learning_rate: float | Float[Array, ""] = 1e-3
     beta_max: float | Float[Array, ""] = 0.5
     warmup: float | Float[Array, ""] = 0.5
     min_scale: float | Float[Array, ""] = 0.01
+    free_bits: float | Float[Array, ""] = 0.0
+    num_cycles: float | Float[Array, ""] = 4.0
+
+
+def check_components(num_components: int, num_rows: int) -> None:
+    """Refuse a mixture of more components than rows."""
+    if num_components > num_rows:
+        raise ValueError(
+            f"num_components: expected at most the {num_rows} rows of the table, got {num_components}; lower it"
+        )
 
 
 def check(config: Config, hyper: Hyper, num_rows: int, num_columns: int) -> None:
@@ -60,6 +99,8 @@ def check(config: Config, hyper: Hyper, num_rows: int, num_columns: int) -> None
         ("beta_max", 0, True),
         ("warmup", 0, True),
         ("min_scale", 0, False),
+        ("free_bits", 0, True),
+        ("num_cycles", 1, True),
     ):
         value = np.asarray(getattr(hyper, name))
         if not (np.isfinite(value) & ((value >= lowest) if inclusive else (value > lowest))).all():
@@ -69,9 +110,7 @@ def check(config: Config, hyper: Hyper, num_rows: int, num_columns: int) -> None
         raise ValueError(
             f"batch_size: expected at most the {num_rows} rows of the table, got {config.batch_size}; lower it"
         )
-    if config.prior == "gmm" and config.num_components > num_rows:
-        raise ValueError(
-            f"num_components: expected at most the {num_rows} rows of the table, got {config.num_components}; lower it"
-        )
+    if config.prior == "gmm":
+        check_components(config.num_components, num_rows)
     if num_columns < 1:
         raise ValueError("x: expected at least one column, got none; hand over a table with columns")

@@ -12,7 +12,7 @@ from flax import nnx
 from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Float
 
-from jaxcop.vae import priors
+from jaxcop.vae import decoders, priors
 from jaxcop.vae.config import Config
 
 
@@ -20,15 +20,21 @@ class Networks(NamedTuple):
     """Pure functions of one flat parameter vector, which makes the optimiser a handful of large operations.
 
     ``init(noise[num_noise]) -> vector``; ``encode(vector, x) -> (mean, log_var)``;
-    ``decode(vector, z, min_scale) -> (mean, scale)``; ``prior_params(vector)`` is what ``prior`` takes.
+    ``decode(vector, z, min_scale) -> (location, scale)``; ``calibrate(vector, x, z, weights) -> vector`` sets what the
+    decoder knows in closed form; ``prior_params(vector)`` and ``decoder_params(vector)`` are what ``prior`` and
+    ``decoder`` take.
     """
 
     num_noise: int
+    num_params: int
     prior: priors.Prior
+    decoder: decoders.Decoder
     init: Callable
     encode: Callable
     decode: Callable
+    calibrate: Callable
     prior_params: Callable
+    decoder_params: Callable
 
 
 class _Perceptron(nnx.Module):
@@ -56,7 +62,8 @@ def networks(config: Config, num_columns: int, dtype: str) -> Networks:
     """
     prior = priors.from_config(config)
     encoder_widths = (num_columns, *config.hidden, 2 * config.latent_dim)
-    decoder_widths = (config.latent_dim, *config.hidden[::-1], 2 * num_columns)
+    likelihood = decoders.DECODERS[config.decoder]()
+    decoder_widths = (config.latent_dim, *config.hidden[::-1], likelihood.outputs_per_column * num_columns)
 
     def layout(widths):
         graph, state = nnx.split(nnx.eval_shape(lambda: _Perceptron(widths, dtype, nnx.Rngs(0))))
@@ -66,18 +73,49 @@ def networks(config: Config, num_columns: int, dtype: str) -> Networks:
     decoder, decoder_zeros = layout(decoder_widths)
     prior_zeros = np.zeros((prior.num_components, config.latent_dim), dtype)
     flat_noise, split_noise = ravel_pytree((encoder_zeros, decoder_zeros, prior_zeros))
-    _, split = ravel_pytree((encoder_zeros, decoder_zeros, prior.init(prior_zeros)))
+    decoder_params = likelihood.init(num_columns, dtype)
+    flat, split = ravel_pytree((encoder_zeros, decoder_zeros, prior.init(prior_zeros), decoder_params))
 
     def init(noise):
         encoder_noise, decoder_noise, prior_noise = split_noise(noise)
         layers = jax.tree.map(_initial, (encoder_noise, decoder_noise))
-        return ravel_pytree((*layers, prior.init(prior_noise)))[0]
+        return ravel_pytree((*layers, prior.init(prior_noise), likelihood.init(num_columns, dtype)))[0]
 
     def encode(vector: Float[Array, " p"], x: Float[Array, "*b d"]):
         return jnp.split(nnx.merge(encoder, split(vector)[0])(x), 2, axis=-1)
 
     def decode(vector: Float[Array, " p"], z: Float[Array, "*b l"], min_scale):
-        mean, raw = jnp.split(nnx.merge(decoder, split(vector)[1])(z), 2, axis=-1)
-        return mean, min_scale + jax.nn.softplus(raw)
+        _, state, _, params = split(vector)
+        return likelihood.decode(nnx.merge(decoder, state)(z), params, min_scale)
 
-    return Networks(flat_noise.size, prior, init, encode, decode, lambda vector: split(vector)[2])
+    def calibrate(vector: Float[Array, " p"], x: Float[Array, "b d"], z: Float[Array, "b l"], weights):
+        if likelihood.optimum is None:
+            return vector
+        # No gradient through the optimum: there the derivative of the likelihood by these parameters is zero.
+        constant = jax.lax.stop_gradient(vector)
+        params = likelihood.optimum(x, decode(constant, jax.lax.stop_gradient(z), 0)[0], weights)
+        return jnp.concatenate([vector[: -params.size], params.ravel()])
+
+    return Networks(
+        num_noise=flat_noise.size,
+        num_params=flat.size,
+        prior=prior,
+        decoder=likelihood,
+        init=init,
+        encode=encode,
+        decode=decode,
+        calibrate=calibrate,
+        prior_params=lambda vector: split(vector)[2],
+        decoder_params=lambda vector: split(vector)[3],
+    )
+
+
+def networks_of(vector: Float[Array, " p"], config: Config, num_columns: int) -> Networks:
+    """The functions that ``vector`` was trained with; refuses another architecture."""
+    nets = networks(config, num_columns, vector.dtype.name)
+    if vector.shape != (nets.num_params,):
+        raise ValueError(
+            f"trained: expected {nets.num_params} parameters for {config} and {num_columns} columns, got shape "
+            f"{vector.shape}; use the configuration and columns of the training, one replica at a time"
+        )
+    return nets

@@ -8,12 +8,14 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Key
 
 from jaxcop import mixture
+from jaxcop.vae.decoders import normal_logpdf
 
 
 class Prior(NamedTuple):
     """``init(noise[k, l]) -> params``, ``logpdf(z[*b, l], params) -> [*b]``, ``sample(key, params, n) -> [n, l]``
-    and ``kl(mean[*b, l], log_var[*b, l], params, noise[*b, l]) -> [*b]``.
+    ``as_mixture(params) -> mixture.Params`` and ``kl(mean[*b, l], log_var[*b, l], params, noise[*b, l]) -> [*b, g]``.
 
+    The KL comes in groups that add up to it: one per latent dimension where the prior factorises, else a single one.
     ``kl`` is KL(q || p) of a diagonal Gaussian q: exact where a closed form exists (``noise`` is then unused),
     else the one-draw Monte Carlo estimate at z = mean + exp(log_var / 2) noise, the same z that the decoder sees.
     """
@@ -22,12 +24,8 @@ class Prior(NamedTuple):
     init: Callable
     logpdf: Callable
     sample: Callable
+    as_mixture: Callable
     kl: Callable
-
-
-def normal_logpdf(x, mean, log_var):
-    """Log-density of a factorised Gaussian, summed over the last axis."""
-    return -0.5 * (((x - mean) ** 2) * jnp.exp(-log_var) + log_var + jnp.log(2 * jnp.pi).astype(x.dtype)).sum(-1)
 
 
 def standard_normal(latent_dim: int) -> Prior:
@@ -37,18 +35,19 @@ def standard_normal(latent_dim: int) -> Prior:
 
     >>> import jax.numpy as jnp
     >>> prior = standard_normal(2)
-    >>> float(prior.kl(jnp.ones(2), jnp.zeros(2), (), jnp.zeros(2)))
-    1.0
+    >>> prior.kl(jnp.ones(2), jnp.zeros(2), (), jnp.zeros(2)).tolist()
+    [0.5, 0.5]
     """
 
     def kl(mean, log_var, params, noise):
-        return 0.5 * (mean**2 + jnp.expm1(log_var) - log_var).sum(-1)
+        return 0.5 * (mean**2 + jnp.expm1(log_var) - log_var)
 
     return Prior(
         num_components=1,
         init=lambda noise: (),
         logpdf=lambda z, params: normal_logpdf(z, jnp.zeros_like(z), jnp.zeros_like(z)),
         sample=lambda key, params, n: jax.random.normal(key, (n, latent_dim)),
+        as_mixture=lambda params: mixture.Params(jnp.zeros(1), jnp.zeros((1, latent_dim)), jnp.ones((1, latent_dim))),
         kl=kl,
     )
 
@@ -77,12 +76,12 @@ def gaussian_mixture(latent_dim: int, num_components: int) -> Prior:
 
     def kl(mean, log_var, params, noise):
         z = mean + jnp.exp(0.5 * log_var) * noise
-        return normal_logpdf(z, mean, log_var) - logpdf(z, params)
+        return (normal_logpdf(z, mean, log_var) - logpdf(z, params))[..., None]
 
     def sample(key: Key[Array, ""], params, n):
         return mixture.sample(key, as_mixture(params), (n, latent_dim))
 
-    return Prior(num_components, init, logpdf, sample, kl)
+    return Prior(num_components, init, logpdf, sample, as_mixture, kl)
 
 
 def from_config(config) -> Prior:

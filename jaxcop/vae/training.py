@@ -11,7 +11,8 @@ from jaxtyping import Array, Bool, Float, Int, Key
 from jaxcop import _checks
 from jaxcop.vae import config as _config
 from jaxcop.vae.config import Config, Hyper
-from jaxcop.vae.elbo import elbo, terms
+from jaxcop.vae.decoders import weighted_mean
+from jaxcop.vae.elbo import Terms, penalised_kl, terms
 from jaxcop.vae.networks import networks
 from jaxcop.vae.schedules import beta as _beta
 
@@ -67,16 +68,26 @@ def step(state: State, batch, weights, noise, beta, config: Config, hyper: Hyper
     nets = networks(config, batch.shape[-1], batch.dtype.name)
 
     def loss(vector):
-        parts = terms(nets, vector, batch, noise, hyper.min_scale)
-        total = weights.sum()
-        # A batch without weight counts for nothing.
-        mean = jax.tree.map(lambda part: (part * weights).sum() / jnp.where(total > 0, total, 1), parts)
-        return -elbo(mean, beta), mean
+        parts = terms(nets, vector, batch, noise, hyper.min_scale, weights)
+        mean = Terms(weighted_mean(parts.reconstruction, weights), weighted_mean(parts.kl.sum(-1), weights))
+        kl = penalised_kl(parts.kl, weights, hyper.free_bits, config.latent_dim)
+        return beta * kl - mean.reconstruction, mean
 
     gradient, mean = jax.grad(loss, has_aux=True)(state.vector)
     updates, optimiser = _optimiser(hyper.learning_rate, num_steps).update(gradient, state.optimiser)
     vector = jnp.asarray(optax.apply_updates(state.vector, updates))
     return State(vector, optimiser, state.step + 1), mean
+
+
+def _calibrated(key, vector, x, mask, weights, config: Config):
+    """The vector with what the decoder knows in closed form at its optimum over all rows, at one draw of z a row."""
+    nets = networks(config, x.shape[-1], x.dtype.name)
+    if nets.decoder.optimum is None:
+        return vector
+    x = jnp.where(mask[:, None], x, 0)
+    mean, log_var = nets.encode(vector, x)
+    noise = jax.random.normal(jax.random.fold_in(key, config.epochs), mean.shape, mean.dtype)
+    return nets.calibrate(vector, x, mean + jnp.exp(0.5 * log_var) * noise, weights * mask)
 
 
 def fit_masked(
@@ -112,7 +123,7 @@ def fit_masked(
         rows = order[slots]
         noise = jax.random.normal(key_noise, (*rows.shape, config.latent_dim), x.dtype)
         progress = ((index * batches + jnp.arange(batches)) / num_steps).astype(x.dtype)
-        beta = _beta(config.schedule, progress, hyper.beta_max, hyper.warmup)
+        beta = _beta(config.schedule, progress, hyper.beta_max, hyper.warmup, hyper.num_cycles)
 
         def one(state, inputs):
             batch, batch_weights, noise, beta = inputs
@@ -125,8 +136,9 @@ def fit_masked(
         return state, (means, beta[-1])
 
     state, (means, beta) = jax.lax.scan(epoch, init(key_init, config, num_columns, x.dtype), jnp.arange(config.epochs))
+    state = state._replace(vector=_calibrated(key_epochs, state.vector, x, mask, weights, config))
     finite = jnp.isfinite(state.vector).all() & jnp.isfinite(means.reconstruction[-1])
-    curves = Info(elbo(means), means.reconstruction, means.kl, beta, finite)
+    curves = Info(means.reconstruction - means.kl, means.reconstruction, means.kl, beta, finite)
     return Trained(state.vector, hyper, curves)
 
 
