@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from jaxcop._numerics import student_t_logpdf
+from jaxcop._student_t import student_t_logpdf
 
 # The Student-t decoder keeps a finite variance, and its location is its mean.
 MIN_DF = 2.0
