@@ -66,5 +66,8 @@ METRICS = {
     "mmd": Metric(metrics.mmd, True, True),
     "frechet": Metric(metrics.frechet, True, True),
     "dcr": Metric(metrics.dcr, True, True),
+    "category_coverage": Metric(metrics.category_coverage, False, False),
+    "correlation_error": Metric(metrics.correlation_error, True, True),
+    "tail_dependence_error": Metric(metrics.tail_dependence_error, False, True),
     "fidelity": Metric(metrics.fidelity, True, True),
 }

@@ -3,14 +3,23 @@
 The synthetic table may carry any leading replica axes, ``[*r, m, d]``; per-column metrics return ``[*r, d]``, others
 ``[*r]``, compound ones a NamedTuple of such arrays. Random metrics take a key first. The real side is one table: to
 pair a batch of real tables with a batch of synthetic ones use ``jax.vmap``. The dtype of the tables is kept. Utility
-by gradient-boosted trees lives in ``jaxcop.metrics.utility``, which is not imported here because it brings xgboost.
+by gradient-boosted trees lives in ``jaxcop.metrics.utility``, not imported here
+because it brings xgboost.
 """
 
 from jaxcop.metrics.autoencoder import FAED, Autoencoders, faed, fit_autoencoders
+from jaxcop.metrics.dependence import (
+    CorrelationError,
+    Difference,
+    TailDependenceError,
+    correlation_error,
+    tail_dependence_error,
+)
 from jaxcop.metrics.kernel import MMD, mmd
 from jaxcop.metrics.marginal import (
     AndersonDarling,
     anderson_darling,
+    category_coverage,
     ks,
     range_coverage,
     total_variation,
@@ -26,8 +35,13 @@ __all__ = [
     "MMD",
     "AndersonDarling",
     "Autoencoders",
+    "CorrelationError",
+    "Difference",
     "Fidelity",
+    "TailDependenceError",
     "anderson_darling",
+    "category_coverage",
+    "correlation_error",
     "dcr",
     "faed",
     "fidelity",
@@ -36,6 +50,7 @@ __all__ = [
     "ks",
     "mmd",
     "range_coverage",
+    "tail_dependence_error",
     "total_variation",
     "wasserstein",
 ]
