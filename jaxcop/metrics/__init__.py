@@ -25,30 +25,40 @@ from jaxcop.metrics.marginal import (
     total_variation,
     wasserstein,
 )
-from jaxcop.metrics.memorization import DCR, dcr
+from jaxcop.metrics.memorization import DCR, NNDR, authenticity, dcr, dcr_share, membership_auc, nndr
 from jaxcop.metrics.moments import frechet
+from jaxcop.metrics.neighbours import PRDC, AlphaBeta, alpha_beta, prdc
 from jaxcop.metrics.summary import Fidelity, fidelity
 
 __all__ = [
     "DCR",
     "FAED",
     "MMD",
+    "NNDR",
+    "PRDC",
+    "AlphaBeta",
     "AndersonDarling",
     "Autoencoders",
     "CorrelationError",
     "Difference",
     "Fidelity",
     "TailDependenceError",
+    "alpha_beta",
     "anderson_darling",
+    "authenticity",
     "category_coverage",
     "correlation_error",
     "dcr",
+    "dcr_share",
     "faed",
     "fidelity",
     "fit_autoencoders",
     "frechet",
     "ks",
+    "membership_auc",
     "mmd",
+    "nndr",
+    "prdc",
     "range_coverage",
     "tail_dependence_error",
     "total_variation",
