@@ -8,6 +8,7 @@ because it brings xgboost.
 """
 
 from jaxcop.metrics.autoencoder import FAED, Autoencoders, faed, fit_autoencoders
+from jaxcop.metrics.calibration import NoiseFloor, PermutationTest, noise_floor, permutation_test
 from jaxcop.metrics.dependence import (
     CorrelationError,
     Difference,
@@ -42,6 +43,8 @@ __all__ = [
     "CorrelationError",
     "Difference",
     "Fidelity",
+    "NoiseFloor",
+    "PermutationTest",
     "TailDependenceError",
     "alpha_beta",
     "anderson_darling",
@@ -58,6 +61,8 @@ __all__ = [
     "membership_auc",
     "mmd",
     "nndr",
+    "noise_floor",
+    "permutation_test",
     "prdc",
     "range_coverage",
     "tail_dependence_error",
