@@ -3,8 +3,8 @@
 The synthetic table may carry any leading replica axes, ``[*r, m, d]``; per-column metrics return ``[*r, d]``, others
 ``[*r]``, compound ones a NamedTuple of such arrays. Random metrics take a key first. The real side is one table: to
 pair a batch of real tables with a batch of synthetic ones use ``jax.vmap``. The dtype of the tables is kept. Utility
-by gradient-boosted trees lives in ``jaxcop.metrics.utility``, not imported here
-because it brings xgboost.
+by gradient-boosted trees lives in ``jaxcop.metrics.utility``, the classifier test in ``jaxcop.metrics.detection``: not
+imported here because they bring xgboost.
 """
 
 from jaxcop.metrics.autoencoder import FAED, Autoencoders, faed, fit_autoencoders
