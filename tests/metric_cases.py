@@ -56,6 +56,18 @@ class Metric(NamedTuple):
     needs_spread: bool
 
 
+# float32, so that it follows the dtype of the tables beside it.
+HOLDOUT = np.random.default_rng(8).normal(size=(12, 3)).astype("float32")
+
+
+def _dcr_share(real, synthetic):
+    return metrics.dcr_share(real, HOLDOUT, synthetic)
+
+
+def _membership_auc(real, synthetic):
+    return metrics.membership_auc(real, HOLDOUT, synthetic)
+
+
 METRICS = {
     "ks": Metric(metrics.ks, False, False),
     "anderson_darling": Metric(metrics.anderson_darling, False, False),
@@ -66,5 +78,14 @@ METRICS = {
     "mmd": Metric(metrics.mmd, True, True),
     "frechet": Metric(metrics.frechet, True, True),
     "dcr": Metric(metrics.dcr, True, True),
+    "category_coverage": Metric(metrics.category_coverage, False, False),
+    "prdc": Metric(metrics.prdc, False, True),
+    "alpha_beta": Metric(metrics.alpha_beta, False, True),
+    "correlation_error": Metric(metrics.correlation_error, True, True),
+    "tail_dependence_error": Metric(metrics.tail_dependence_error, False, True),
+    "nndr": Metric(metrics.nndr, True, True),
+    "authenticity": Metric(metrics.authenticity, False, True),
+    "dcr_share": Metric(_dcr_share, False, True),
+    "membership_auc": Metric(_membership_auc, False, True),
     "fidelity": Metric(metrics.fidelity, True, True),
 }

@@ -168,6 +168,17 @@ def _range_coverage(real, synthetic):
     return _inputs.over_replicas(lambda y: range_coverage_of(real, y), synthetic)
 
 
+@jax.jit
+def _category_coverage(real, synthetic):
+    def column(x, y):
+        x, y = jnp.sort(x), jnp.sort(y)
+        category = jnp.pad(x[1:] != x[:-1], (1, 0), constant_values=True)
+        reached = y[jnp.minimum(jnp.searchsorted(y, x), y.shape[0] - 1)] == x
+        return (category & reached).sum().astype(x.dtype) / category.sum()
+
+    return _inputs.over_replicas(partial(jax.vmap(column, (1, 1)), real), synthetic)
+
+
 def ks(real: Float[Array, "n d"], synthetic: Float[Array, "*r m d"]) -> Float[Array, "*r d"]:
     """Kolmogorov-Smirnov distance per column, sup over z of abs(F(z) - G(z)).
 
@@ -262,3 +273,21 @@ def range_coverage(real: Float[Array, "n d"], synthetic: Float[Array, "*r m d"])
     [0.5]
     """
     return _range_coverage(*_inputs.pair(real, synthetic, allow_constant=False))
+
+
+def category_coverage(real: Float[Array, "n d"], synthetic: Float[Array, "*r m d"]) -> Float[Array, "*r d"]:
+    """Share of the distinct real values that occur among the synthetic rows, per column: for categories as numbers.
+
+    How often each occurs does not matter (``total_variation`` sees that). For a continuous column it is 0, or counts
+    copies.
+
+    Shapes: real ``[n, d]``, synthetic ``[*r, m, d]`` give ``[*r, d]``, in [0, 1].
+    Raises ValueError for other shapes, fewer than 2 rows, unequal columns, NaN or infinity.
+    Source: the metric of that name in SDMetrics.
+
+    >>> import numpy as np
+    >>> real = np.array([[0.0], [1.0], [1.0], [2.0], [3.0]])
+    >>> category_coverage(real, np.array([[1.0], [3.0], [4.0]])).tolist()
+    [0.5]
+    """
+    return _category_coverage(*_inputs.pair(real, synthetic))

@@ -28,6 +28,10 @@ XGBOOST = MappingProxyType(
 """The parameters of every fit, printed beside every score; the seed comes with each call."""
 
 
+DETECTOR = MappingProxyType({"n_estimators": 100, "max_depth": 3, "tree_method": "hist", "n_jobs": 1})
+"""The parameters of the classifier that tells real from synthetic rows; the seed comes with each call."""
+
+
 class Scores(NamedTuple):
     """``r2`` = 1 - SSE / SST on the test rows (negative where their mean predicts better), ``rmse`` and ``mae``."""
 
@@ -143,6 +147,11 @@ def regress_each(
     """
     first, *others = [_checked(Job(train, test, target_column, seed)) for test in tests]
     return _fit_and_score(first, *(job.test for job in others))
+
+
+def detector(seed: int) -> xgboost.XGBClassifier:
+    """The unfitted tree classifier of ``jaxcop.metrics.detection``."""
+    return xgboost.XGBClassifier(**DETECTOR, random_state=seed)
 
 
 def utility_many(
