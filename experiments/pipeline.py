@@ -112,7 +112,7 @@ def run(config: Pipeline, pool, table: np.ndarray, screen: Screen) -> tuple[stud
     length = study.padded_length(trains)
     for name, generator in {**controls, **families}.items():
         done = screen.phase(f"{name}: fit", len(splits))
-        result.fitted[name] = study.fit(generator, trains, [()] * len(splits), length, done)
+        result.fitted[name] = study.fit(generator, trains, [generator.synthesizer.hyper] * len(splits), length, done)
         if name in controls:
             rows = study.sample(generator, result.fitted[name], config.num_rows)
             result.add(_labels(config, name), result.fitted[name], rows)

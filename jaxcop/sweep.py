@@ -11,8 +11,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.experimental import multihost_utils
-from jax.sharding import AxisType, Mesh, PartitionSpec
+from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
 from jaxcop import checkpoint
 
@@ -108,9 +107,17 @@ def replicate(
         if progress is not None:
             progress(min((position + 1) * processes * chunk, total), total)
     if processes > 1:
-        gathered = multihost_utils.process_allgather(jax.tree.map(lambda *leaves: np.stack(leaves), *outputs))
+        gathered = _of_every_process(jax.tree.map(lambda *leaves: np.stack(leaves), *outputs), processes)
         outputs = [jax.tree.map(lambda leaf, c=c: leaf[c % processes, c // processes], gathered) for c in range(count)]
     return jax.tree.map(lambda *leaves: jnp.asarray(np.concatenate(leaves)[:total]), *outputs)
+
+
+def _of_every_process(tree, processes: int):
+    """The arrays of every process on a new leading axis, on every process."""
+    mesh = Mesh(np.array([jax.local_devices(process_index=i)[0] for i in range(processes)]), ("process",))
+    split, whole = NamedSharding(mesh, PartitionSpec("process")), NamedSharding(mesh, PartitionSpec())
+    arrays = jax.tree.map(lambda leaf: jax.make_array_from_process_local_data(split, leaf[None]), tree)
+    return jax.device_get(jax.jit(lambda arrays: arrays, out_shardings=whole)(arrays))
 
 
 class _Store(NamedTuple):
