@@ -181,6 +181,7 @@ def test_float32_agrees():
     assert_close(got.lower.theta, expected.lower.theta, rtol=1e-3)
 
 
+@pytest.mark.slow
 def test_coverage_of_each_error_and_of_the_wrong_one():
     held, valid = interval_coverage.coverage(clayton.COPULA, clayton.Params(jnp.asarray(2.0)), 100, 200, 0.95, 0)
     assert np.asarray(valid).all()

@@ -150,7 +150,14 @@ def test_density_integrates_to_the_margin(case):
         assert abs(total - 1) < 1e-7
 
 
-@one_per_family
+@pytest.mark.parametrize(
+    "case",
+    [
+        pytest.param(case, marks=pytest.mark.slow) if case.copula.name in ("student_t", "frank", "joe") else case
+        for case in {case.copula.name: case for case in CASES}.values()
+    ],
+    ids=lambda case: case.name,
+)
 def test_jit_vmap_and_batches(case):
     module, params, u = case.copula, case.params(), points(case.dim, 6)
     # A combinator's other functions are sums and reflections of those of its parts, and take long to compile.
@@ -176,10 +183,20 @@ def test_parameters_on_a_batch_axis(case):
     assert_close(jax.vmap(case.copula.logpdf, (None, 0))(u, batch)[1], expected, rtol=1e-12)
 
 
-@each_case
+@pytest.mark.parametrize(
+    ("case", "dtype"),
+    [
+        # The others in float32, and the mixture of copulas, take long to compile.
+        pytest.param(case, dtype, marks=pytest.mark.slow)
+        if case.name.startswith("blend")
+        or (dtype == "float32" and case.name not in ("gaussian d=3", "clayton d=3 2.0"))
+        else (case, dtype)
+        for case in CASES
+        for dtype in ("float64", "float32")
+    ],
+    ids=str,
+)
 def test_rosenblatt_inverts_and_is_the_density(case, dtype):
-    if dtype == "float32" and (case.copula.name not in BUILT or case.dim == 2):
-        pytest.skip("follows from the precision of its parts, or of the case in three dimensions; compiling takes long")
     module, params, w = case.copula, case.params(dtype), points(case.dim, 6, dtype)
     u = module.inverse_rosenblatt(w, params)
     assert u.dtype == dtype

@@ -160,7 +160,7 @@ def test_spread_separates_split_seed_and_draw():
 def finished(tmp_path_factory):
     out = tmp_path_factory.mktemp("study") / "out"
     arguments = ["--protocol", "row", "--splits", "2", "--seeds", "1", "--rows", "300", "--epochs", "4"]
-    assert fragmentation.main([*arguments, "--generators", "vae", "--resume", "--out", str(out)]) == 0
+    assert fragmentation.main([*arguments, "--generators", "smoothed", "--resume", "--out", str(out)]) == 0
     return out
 
 
@@ -171,7 +171,7 @@ def test_a_run_writes_everything_a_reader_needs(finished):
     assert {"device", "xgboost", "eight_columns", "seconds"} <= set(document)
     row = document["protocols"]["row"]
     assert 0.7 < np.mean(row["leaked_share"]) < 1
-    assert len(row["records"]) == 2 * 4 + (fragmentation.Study().num_resamples - 1) * 2 * 4
+    assert len(row["records"]) == 2 * 3 + (fragmentation.Study().num_resamples - 1) * 2 * 3
     report = (finished / "report.md").read_text()
     for text in (
         "Protocol row",
@@ -183,10 +183,9 @@ def test_a_run_writes_everything_a_reader_needs(finished):
         assert text in report
     pictures = {path.name for path in finished.glob("*.png")}
     assert pictures == set(re.findall(r"\((\S+\.png)\)", report))
-    assert {"ecdf_by_source.png", "spearman_by_source.png", "training_curves_row.png", "tstr_row.png"} <= pictures
+    assert {"ecdf_by_source.png", "spearman_by_source.png", "tstr_row.png"} <= pictures
     assert len(load_splits(finished / outputs.SPLITS, POOL["uid"].tolist())) == 2
-    # the VAE on inner folds and on splits, and the controls
-    assert len(list((finished / fragmentation.REPLICAS).iterdir())) > 2
+    assert any((finished / fragmentation.REPLICAS).iterdir())
 
 
 def test_a_split_file_is_not_believed(finished, tmp_path):

@@ -35,6 +35,7 @@ def test_the_choice_follows_the_plan(ks, ad, gap, kept):
     assert pipeline.choose(*parts, target=0.15) == kept
 
 
+@pytest.mark.slow
 def test_a_small_run(tmp_path):
     out = tmp_path / "out"
     arguments = ["--splits", "2", "--seeds", "1", "--rough", "300", "--rows", "300", "--epochs", "2", "--out", str(out)]

@@ -1,11 +1,13 @@
 """The VAE: its bound against numerical integration, its KL terms, schedules, training, masks, bad input."""
 
+import dataclasses
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 from jaxcop import mixture, vae
-from jaxcop.vae import elbo, priors, schedules
+from jaxcop.vae import elbo, priors, schedules, training
 from jaxcop.vae.networks import networks
 from jaxcop.vae.training import fit_masked
 from scipy import integrate, stats
@@ -285,3 +287,28 @@ def test_batches_without_weight_do_no_harm(weights):
 
 def test_layer_widths_may_be_a_list():
     assert vae.Config(hidden=[8]) == vae.Config(hidden=(8,))
+
+
+def test_held_out_rows_choose_the_epoch_and_train_nothing(key):
+    config = dataclasses.replace(SMALL, epochs=12, validation_share=0.25)
+    hyper = vae.Hyper(learning_rate=0.05, beta_max=0.01)
+    x = table(rows=40)
+    plain = vae.fit(key, x, config, hyper)
+    held_out = np.asarray(training.hold_out(key, jnp.ones(40, bool), 0.25))
+    assert held_out.sum() == 10
+    assert plain.info.validation.shape == (12,)
+    assert plain.info.best_epoch == np.argmax(plain.info.validation)
+    spoiled = np.where(held_out[:, None], np.random.default_rng(1).normal(2, 3, x.shape), x)
+    other = vae.fit(key, spoiled, config, hyper)
+    np.testing.assert_array_equal(other.info.elbo, plain.info.elbo)
+    assert (np.asarray(other.info.validation) != np.asarray(plain.info.validation)).all()
+    # what was kept is what had that bound
+    nets = networks(config, 3, "float64")
+    noise = jax.random.normal(jax.random.fold_in(key, 2**21 + 1), (40, 2), "float64")
+    bounds = elbo.elbo(elbo.terms(nets, plain.vector, jnp.where(held_out[:, None], x, 0), noise, hyper.min_scale))
+    assert_close(bounds[held_out].mean(), np.max(plain.info.validation), rtol=1e-9)
+    everything = vae.fit(key, x, dataclasses.replace(config, validation_share=0.0), hyper)
+    assert np.isnan(everything.info.validation).all()
+    assert everything.info.best_epoch == 11
+    with pytest.raises(ValueError, match="validation_share"):
+        dataclasses.replace(config, validation_share=1.0)

@@ -24,6 +24,8 @@ class Config:
 
     The defaults are option A of the project plan: 64 and 32 ReLU units, latent 16, 300 epochs. ``batch_size`` is the
     largest mini-batch: an epoch cuts the shuffled rows into the fewest batches of equal size that respect it.
+    ``validation_share`` of the rows is held out, and the parameters of the epoch with the highest bound on them are
+    kept (early stopping); 0 trains on all rows to the end.
     ``decoder`` is the distribution of the columns given z: ``gaussian`` (location and scale depend on z), ``student_t``
     (the same with learned degrees of freedom), ``homoscedastic`` (one learned scale per column) or ``sigma_vae`` (one
     scale for all columns, at its closed-form optimum).
@@ -37,6 +39,7 @@ class Config:
     schedule: str = "constant"
     epochs: int = 300
     batch_size: int = 64
+    validation_share: float = 0.0
 
     def __post_init__(self):
         object.__setattr__(self, "hidden", tuple(self.hidden))
@@ -45,6 +48,8 @@ class Config:
         _checks.one_of(self.schedule, SCHEDULES, "schedule")
         for name in ("latent_dim", "num_components", "epochs", "batch_size"):
             _whole(getattr(self, name), name, 1)
+        if not 0 <= self.validation_share < 1:
+            raise ValueError(f"validation_share: expected 0 <= share < 1, got {self.validation_share!r}; 0.2 is usual")
         if not self.hidden or any(int(width) != width or width < 1 for width in self.hidden):
             raise ValueError(f"hidden: expected layer widths of at least 1, got {self.hidden!r}; name at least one")
 
@@ -106,6 +111,8 @@ def check(config: Config, hyper: Hyper, num_rows: int, num_columns: int) -> None
         if not (np.isfinite(value) & ((value >= lowest) if inclusive else (value > lowest))).all():
             bound = "at least" if inclusive else "above"
             raise ValueError(f"{name}: expected finite and {bound} {lowest}, got {value}; choose another value")
+    if config.validation_share:
+        num_rows -= max(1, int(config.validation_share * num_rows))
     if config.batch_size > num_rows:
         raise ValueError(
             f"batch_size: expected at most the {num_rows} rows of the table, got {config.batch_size}; lower it"

@@ -12,7 +12,7 @@ from jaxcop import _checks
 from jaxcop.vae import config as _config
 from jaxcop.vae.config import Config, Hyper
 from jaxcop.vae.decoders import weighted_mean
-from jaxcop.vae.elbo import Terms, penalised_kl, terms
+from jaxcop.vae.elbo import Terms, elbo, penalised_kl, terms
 from jaxcop.vae.networks import networks
 from jaxcop.vae.schedules import beta as _beta
 
@@ -29,13 +29,19 @@ class State(NamedTuple):
 
 
 class Info(NamedTuple):
-    """Training curves, one value an epoch, in nats per row; ``finite`` is false where a replica diverged."""
+    """Training curves, one value an epoch, in nats per row; ``finite`` is false where a replica diverged.
+
+    ``validation`` is the bound of the rows that ``Config.validation_share`` holds out (NaN without them), and
+    ``best_epoch`` the epoch whose parameters were kept.
+    """
 
     elbo: Float[Array, " epochs"]
     reconstruction: Float[Array, " epochs"]
     kl: Float[Array, " epochs"]
     beta: Float[Array, " epochs"]
     finite: Bool[Array, ""]
+    validation: Float[Array, " epochs"]
+    best_epoch: Int[Array, ""]
 
 
 class Trained(NamedTuple):
@@ -90,6 +96,22 @@ def _calibrated(key, vector, x, mask, weights, config: Config):
     return nets.calibrate(vector, x, mean + jnp.exp(0.5 * log_var) * noise, weights * mask)
 
 
+class _Best(NamedTuple):
+    """The parameters of the epoch with the highest bound on held-out rows so far."""
+
+    vector: Float[Array, " p"]
+    bound: Float[Array, ""]
+    epoch: Int[Array, ""]
+
+
+def hold_out(key: Key[Array, ""], mask: Bool[Array, " n"], share: float) -> Bool[Array, " n"]:
+    """A random ``share`` (at least one) of the rows where ``mask`` is true."""
+    # A stream of its own: the others stay as they are without held-out rows.
+    chance = jax.random.uniform(jax.random.fold_in(key, 2**21), mask.shape)
+    rank = jnp.argsort(jnp.argsort(jnp.where(mask, chance, jnp.inf)))
+    return mask & (rank < jnp.maximum(1, jnp.floor(share * mask.sum())))
+
+
 def fit_masked(
     key: Key[Array, ""],
     x: Float[Array, "n d"],
@@ -109,6 +131,8 @@ def fit_masked(
     size = -(-num_rows // batches)
     num_steps = config.epochs * batches
     key_init, key_epochs = jax.random.split(key)
+    held_out = hold_out(key, mask, config.validation_share) if config.validation_share else jnp.zeros_like(mask)
+    mask = mask & ~held_out
     valid = mask.sum()
     # The position of every slot of every batch among the shuffled valid rows; slots past a batch's end weigh nothing.
     edges = (jnp.arange(batches + 1) * valid) // batches
@@ -117,7 +141,16 @@ def fit_masked(
     slots = jnp.minimum(slots, num_rows - 1)
     hyper = jax.tree.map(lambda value: jnp.asarray(value, x.dtype), hyper)
 
-    def epoch(state, index):
+    def bound(vector):
+        """Of the held-out rows, at the same noise in every epoch."""
+        vector = _calibrated(key_epochs, vector, x, mask, weights, config)
+        rows = jnp.where(held_out[:, None], x, 0)
+        noise = jax.random.normal(jax.random.fold_in(key, 2**21 + 1), (num_rows, config.latent_dim), x.dtype)
+        parts = terms(networks(config, num_columns, x.dtype.name), vector, rows, noise, hyper.min_scale)
+        return weighted_mean(elbo(parts), weights * held_out)
+
+    def epoch(carry, index):
+        state, best = carry
         key_order, key_noise = jax.random.split(jax.random.fold_in(key_epochs, index))
         order = jnp.argsort(jnp.where(mask, jax.random.uniform(key_order, (num_rows,)), jnp.inf))
         rows = order[slots]
@@ -133,13 +166,22 @@ def fit_masked(
         state, means = jax.lax.scan(one, state, (x[rows], batch_weights, noise, beta))
         used = batch_weights.sum(1) > 0
         means = jax.tree.map(lambda part: (part * used).sum() / used.sum(), means)
-        return state, (means, beta[-1])
+        if not config.validation_share:
+            return (state, None), (means, beta[-1], jnp.asarray(jnp.nan, x.dtype))
+        new = _Best(state.vector, bound(state.vector), index)
+        better = new.bound > best.bound
+        best = jax.tree.map(lambda new, old: jnp.where(better, new, old), new, best)
+        return (state, best), (means, beta[-1], new.bound)
 
-    state, (means, beta) = jax.lax.scan(epoch, init(key_init, config, num_columns, x.dtype), jnp.arange(config.epochs))
-    state = state._replace(vector=_calibrated(key_epochs, state.vector, x, mask, weights, config))
-    finite = jnp.isfinite(state.vector).all() & jnp.isfinite(means.reconstruction[-1])
-    curves = Info(means.reconstruction - means.kl, means.reconstruction, means.kl, beta, finite)
-    return Trained(state.vector, hyper, curves)
+    state = init(key_init, config, num_columns, x.dtype)
+    last = jnp.asarray(config.epochs - 1)
+    best = _Best(state.vector, jnp.asarray(-jnp.inf, x.dtype), last) if config.validation_share else None
+    (state, best), (means, beta, validation) = jax.lax.scan(epoch, (state, best), jnp.arange(config.epochs))
+    vector, kept = (state.vector, last) if best is None else (best.vector, best.epoch)
+    vector = _calibrated(key_epochs, vector, x, mask, weights, config)
+    finite = jnp.isfinite(vector).all() & jnp.isfinite(means.reconstruction[-1])
+    curves = Info(means.reconstruction - means.kl, means.reconstruction, means.kl, beta, finite, validation, kept)
+    return Trained(vector, hyper, curves)
 
 
 _fit = jax.jit(fit_masked, static_argnames="config")
