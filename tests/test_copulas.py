@@ -194,7 +194,7 @@ def test_parameters_on_a_batch_axis(case):
         for case in CASES
         for dtype in ("float64", "float32")
     ],
-    ids=str,
+    ids=lambda value: getattr(value, "name", value),
 )
 def test_rosenblatt_inverts_and_is_the_density(case, dtype):
     module, params, w = case.copula, case.params(dtype), points(case.dim, 6, dtype)
