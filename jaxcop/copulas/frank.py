@@ -136,7 +136,9 @@ def _logpdf(u, theta):
         log_rest, h = _log_rest(safe, theta)
         log_y = jnp.log(jnp.maximum(h, jnp.finfo(h.dtype).tiny)) - log_rest
         series = _log_series(log_y, _log_coefficients(dim, dim - 1))
-    powers = (1 - dim) * log_one_minus_exp_ratio(theta) - theta * sum(jnp.unstack(safe, axis=-1))
+    # Not one by one for many columns: rounding grows with their number, and theta magnifies it.
+    total = sum(jnp.unstack(safe, axis=-1)) if dim == 2 else jnp.sum(safe, -1)
+    powers = (1 - dim) * log_one_minus_exp_ratio(theta) - theta * total
     return jnp.where(inside, powers - log_rest + series, -jnp.inf)
 
 
