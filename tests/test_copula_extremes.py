@@ -66,7 +66,7 @@ def _check(family: str, dim: int, dtype: str, num_params: int, num_points: int) 
     assert all(not bool(jnp.isnan(leaf).any()) for leaf in jax.tree.leaves(gradients))
 
 
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("family", ["clayton", "gumbel", "joe", "student_t"])
 def test_no_nan(family):
     _check(family, 3, "float32", 24, 500)
 

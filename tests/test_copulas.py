@@ -153,7 +153,9 @@ def test_density_integrates_to_the_margin(case):
 @pytest.mark.parametrize(
     "case",
     [
-        pytest.param(case, marks=pytest.mark.slow) if case.copula.name in ("student_t", "frank", "joe") else case
+        pytest.param(case, marks=pytest.mark.slow)
+        if case.copula.name in ("student_t", "frank", "joe", "gaussian_mixture_3")
+        else case
         for case in {case.copula.name: case for case in CASES}.values()
     ],
     ids=lambda case: case.name,
@@ -186,9 +188,9 @@ def test_parameters_on_a_batch_axis(case):
 @pytest.mark.parametrize(
     ("case", "dtype"),
     [
-        # The others in float32, and the mixture of copulas, take long to compile.
+        # The others in float32, and mixtures, take long to compile.
         pytest.param(case, dtype, marks=pytest.mark.slow)
-        if case.name.startswith("blend")
+        if case.name.startswith(("blend", "gaussian mixture"))
         or (dtype == "float32" and case.name not in ("gaussian d=3", "clayton d=3 2.0"))
         else (case, dtype)
         for case in CASES

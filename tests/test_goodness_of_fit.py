@@ -56,7 +56,7 @@ def _tables(n):
     [
         pytest.param("cramer_von_mises", "parametric", 60, 59, marks=pytest.mark.slow),
         pytest.param("rosenblatt", "parametric", 60, 59, marks=pytest.mark.slow),
-        ("cramer_von_mises", "multiplier", 400, 199),
+        pytest.param("cramer_von_mises", "multiplier", 400, 199, marks=pytest.mark.slow),
     ],
 )
 def test_size_and_power(statistic, method, n, num_resamples):

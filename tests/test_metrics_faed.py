@@ -86,6 +86,7 @@ def test_floor_follows_the_sizes(fitted):
     assert small > 2.5 * equal  # the noise is about proportional to 1/n + 1/m: here 4.9 times
 
 
+@pytest.mark.slow
 def test_float32_stays_float32():
     train, synthetic = TRAIN.astype("float32"), FRESH[0].astype("float32")
     fitted = metrics.fit_autoencoders(jax.random.key(0), train, num=2, steps=20)
@@ -100,6 +101,7 @@ def test_float32_stays_float32():
     assert_close(found.value, np.asarray(double.value), rtol=1e-3)
 
 
+@pytest.mark.slow
 def test_splits_train_in_one_program_under_vmap():
     keys, tables = jax.random.split(jax.random.key(0), 2), np.stack([TRAIN[:100], TRAIN[100:200]])
     fit = partial(metrics.fit_autoencoders, num=2, steps=20)

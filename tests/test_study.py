@@ -5,6 +5,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 from jaxcop import sweep
 from jaxcop.synthesizers import Synthesizer, gaussian_mixture_copula
 from jaxcop.synthesizers.copula import Regularisation
@@ -64,6 +65,7 @@ def test_purposes_do_not_share_random_numbers():
     assert len({array.tobytes() for array in data}) == 4
 
 
+@pytest.mark.slow
 def test_a_table_that_is_not_finite_is_recorded_without_scores():
     train, test = _table(0), _table(1, 30)
     result = study.Result("blast", [Split(np.arange(80), np.arange(30), 0.0, "blast", 0)])

@@ -45,12 +45,11 @@ def sample(synthesizer, seed, fitted, num_rows):
     return np.asarray(jax.jit(synthesizer.sample, static_argnums=2)(jax.random.key(seed), fitted, 2000))[:num_rows]
 
 
-@pytest.fixture(
-    params=[
-        pytest.param(name, marks=pytest.mark.slow) if name in ("vae_standardise", "copula_independence") else name
-        for name in CASES
-    ]
-)
+# Each costs five compilations, and has a sibling that runs.
+SLOW = ("vae_standardise", "vae_posterior_mixture", "copula_independence")
+
+
+@pytest.fixture(params=[pytest.param(name, marks=pytest.mark.slow) if name in SLOW else name for name in CASES])
 def case(request):
     return request.param, CASES[request.param]
 
