@@ -126,7 +126,8 @@ class Report:
             values = ("agree" if agree else "DIFFER") + (f"; {note}" if note else "")
             shown, ratio = f"{theirs:.4f}", f"{theirs / ours:.2f}" if agree else "none"
         self.table.add_row(what, f"{compile_s:.2f}", f"{ours:.4f}", peer, shown, values, ratio)
-        print(f"... {what}", file=sys.stderr, flush=True)
+        # At once, so that a run that is stopped has told what it measured.
+        print(f"... {what}: jaxcop {ours:.4f} s, {peer} {shown} s, ratio {ratio}", file=sys.stderr, flush=True)
 
     def memory(self, what: str, note: str):
         self.table.add_row(what, "", "", "", "", note, "")
