@@ -70,11 +70,6 @@ def _branches(log_u, theta):
     return small, mild
 
 
-def _total(rows):
-    """The sum over few rows, term by term: xla does not vectorise a reduction of them."""
-    return functools.reduce(jnp.add, rows)
-
-
 def _weak(columns, theta):
     """The log-density less its constant for theta |log u| < 2, free of cancellation: a tiny theta keeps its digits.
 
@@ -82,73 +77,38 @@ def _weak(columns, theta):
     remainders; the leading terms of the density cancel on paper.
     """
     log_u = jnp.log(columns)
-    total = -_total(log_u)
-    second = _total(log_u**2 * expm1_remainder(-theta * log_u))
+    total = -sum(log_u)
+    second = sum(log_u**2 * expm1_remainder(-theta * log_u))
     x = total + theta * second
     scaled_log = x * log1p_ratio(theta * x)
     return theta * (total - len(columns) * scaled_log + x**2 * log1p_remainder(theta * x) - second)
 
 
-def _weak_slopes(columns, theta):
-    by_columns, by_theta = jax.grad(lambda *args: jnp.sum(_weak(*args)), (0, 1))(
-        columns, jnp.broadcast_to(theta, columns.shape[1:])
-    )
-    return _weak(columns, theta), by_columns, by_theta
-
-
-def _strong_slopes(columns, theta):
-    """The log-density less its constant, and its slopes, with the powers of the smallest coordinate taken out.
-
-    Nothing overflows or cancels, and ratios of coordinates keep the digits that large logs would lose.
-    """
-    dim, lowest = len(columns), functools.reduce(jnp.minimum, columns)
+def _strong(columns, theta):
+    """The log-density less its constant, with the powers of the smallest coordinate taken out: nothing overflows."""
+    lowest = functools.reduce(jnp.minimum, columns)
     log_u, low_log = jnp.log(columns), jnp.log(lowest)
-    log_ratio = jnp.log(lowest / columns)
-    power = jnp.exp(theta * log_ratio)
+    # The value from the ratio, which keeps its digits, the derivative from the logs: the ratio's squares u.
+    plain = low_log - log_u
+    log_ratio = plain + jax.lax.stop_gradient(jnp.log(lowest / columns) - plain)
     # log(S u_min**theta); the term of the smallest coordinate is taken off again, as it is exp(theta low_log)
-    excess = -_total(power * jnp.expm1(theta * log_u)) + jnp.expm1(theta * low_log)
-    log_sum = jnp.log1p(excess)
-    total = _total(log_u)
-    value = theta * _total(log_ratio) + low_log - total - (dim + 1 / theta) * log_sum
-    share = power / (1 + excess)  # u_i**-theta / S
-    by_columns = ((dim * theta + 1) * share - (1 + theta)) / columns
-    by_theta = (log_sum / theta - low_log) / theta - total + (dim + 1 / theta) * _total(share * log_u)
-    return value, by_columns, by_theta
+    excess = -sum(jnp.exp(theta * log_ratio) * jnp.expm1(theta * log_u)) + jnp.expm1(theta * low_log)
+    powers = theta * sum(log_ratio) + low_log - sum(log_u)
+    return powers - (len(columns) + 1 / theta) * jnp.log1p(excess)
 
 
-@jax.custom_jvp
-def _core(columns, theta):
-    return _value_and_slopes(columns, theta)[0]
-
-
-def _value_and_slopes(columns, theta):
-    # Small enough that theta |log u| < 2 for every float u, large enough that 1 / theta costs few digits.
-    weak = theta < jnp.finfo(columns.dtype).eps ** 0.25
-    return jax.lax.cond(
-        weak,
-        lambda: _weak_slopes(columns, jnp.where(weak, theta, 0)),
-        lambda: _strong_slopes(columns, jnp.where(weak, 1, theta)),
-    )
-
-
-def _core_jvp(primals, tangents):
-    value, by_columns, by_theta = _value_and_slopes(*primals)
-    moved = [
-        slope * change if slope.ndim == 1 else _total(slope * change)
-        for slope, change in zip((by_columns, by_theta), tangents, strict=True)
-        if not isinstance(change, jax.custom_derivatives.SymbolicZero)
-    ]
-    return value, _total(moved) if moved else jnp.zeros_like(value)
-
-
-_core.defjvp(_core_jvp, symbolic_zeros=True)
-
-
-@jax.jit
+@_archimedean.with_forward_slope
 def _logpdf(u, theta):
     inside, columns = split_columns(u)
+    # Small enough that theta |log u| < 2 for every float u, large enough that 1 / theta costs few digits.
+    weak = theta < jnp.finfo(u.dtype).eps ** 0.25
+    value = jax.lax.cond(
+        weak,
+        lambda: _weak(columns, jnp.where(weak, theta, 0)),
+        lambda: _strong(columns, jnp.where(weak, 1, theta)),
+    )
     constant = jnp.sum(jnp.log1p(theta * jnp.arange(u.shape[-1], dtype=u.dtype)))
-    return jnp.where(inside, constant + _core(columns, theta), -jnp.inf).reshape(u.shape[:-1])
+    return jnp.where(inside, constant + value, -jnp.inf).reshape(u.shape[:-1])
 
 
 def logpdf(u: Float[Array, "*b d"], params: Params) -> Float[Array, "*b"]:
