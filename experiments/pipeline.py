@@ -80,11 +80,10 @@ def filtered(rows: np.ndarray, num_rows: int) -> tuple[np.ndarray, float]:
     return np.resize(rows[keep], (num_rows, rows.shape[1])), float(1 - keep.mean())
 
 
-def compare(train: np.ndarray, options: dict[str, np.ndarray], seed: int):
-    """Worst KS of a column, mean AD distance, and relative RMSE gap of each option, all on the training rows."""
+def compare(train: np.ndarray, options: dict[str, np.ndarray], ceiling: float, seed: int):
+    """Worst KS of a column, mean AD distance, and RMSE above ``ceiling`` of each option, all on the training rows."""
     real = jnp.asarray(train, np.float32)
     worst, ad, gap = {}, {}, {}
-    ceiling = regress_each(train, [train], TARGET_COLUMN, seed=seed)[0].rmse
     scores = utility_many([Job(rows, train, TARGET_COLUMN, seed) for rows in options.values()])
     for (name, rows), score in zip(options.items(), scores, strict=True):
         part = jnp.asarray(rows[: len(real)], np.float32)
@@ -138,12 +137,13 @@ def run(config: Pipeline, pool, table: np.ndarray, screen: Screen) -> tuple[stud
         "option_a": study.sample(generator._replace(synthesizer=plain), prior, config.num_rows),
         "option_b": study.sample(generator, fitted, config.num_rows),
     }
+    ceilings = [regress_each(train, [train], TARGET_COLUMN, seed=index)[0].rmse for index, train in enumerate(trains)]
     done = screen.phase("choose and filter", len(fitted.split))
     for position, (split, seed) in enumerate(zip(fitted.split.tolist(), fitted.seed.tolist(), strict=True)):
         kept_rows, rejected = {}, {}
         for name, rows in drawn.items():
             kept_rows[name], rejected[name] = filtered(rows[position], config.num_rows)
-        worst, ad, gap = compare(trains[split], kept_rows, split)
+        worst, ad, gap = compare(trains[split], kept_rows, ceilings[split], split)
         best = choose(worst, ad, gap, config.ks_target)
         retrain = rejected[best] > config.worst_rejection
         choices.append(Choice(split, seed, chosen[split], best, worst, ad, gap, rejected, retrain))

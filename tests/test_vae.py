@@ -304,7 +304,7 @@ def test_held_out_rows_choose_the_epoch_and_train_nothing(key):
     assert (np.asarray(other.info.validation) != np.asarray(plain.info.validation)).all()
     # what was kept is what had that bound
     nets = networks(config, 3, "float64")
-    noise = jax.random.normal(jax.random.fold_in(key, 2**21 + 1), (40, 2), "float64")
+    noise = jax.random.normal(jax.random.fold_in(key, training.HELD_OUT_STREAM + 1), (40, 2), "float64")
     bounds = elbo.elbo(elbo.terms(nets, plain.vector, jnp.where(held_out[:, None], x, 0), noise, hyper.min_scale))
     assert_close(bounds[held_out].mean(), np.max(plain.info.validation), rtol=1e-9)
     everything = vae.fit(key, x, dataclasses.replace(config, validation_share=0.0), hyper)

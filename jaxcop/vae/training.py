@@ -18,6 +18,8 @@ from jaxcop.vae.schedules import beta as _beta
 
 # Longer gradients than this are scaled down: one odd batch must not throw a run of thousands of steps.
 MAX_GRADIENT_NORM = 10.0
+# Of random numbers, and the one after it: far from those of the epochs, which stay as they are without held-out rows.
+HELD_OUT_STREAM = 2**21
 
 
 class State(NamedTuple):
@@ -106,8 +108,7 @@ class _Best(NamedTuple):
 
 def hold_out(key: Key[Array, ""], mask: Bool[Array, " n"], share: float) -> Bool[Array, " n"]:
     """A random ``share`` (at least one) of the rows where ``mask`` is true."""
-    # A stream of its own: the others stay as they are without held-out rows.
-    chance = jax.random.uniform(jax.random.fold_in(key, 2**21), mask.shape)
+    chance = jax.random.uniform(jax.random.fold_in(key, HELD_OUT_STREAM), mask.shape)
     rank = jnp.argsort(jnp.argsort(jnp.where(mask, chance, jnp.inf)))
     return mask & (rank < jnp.maximum(1, jnp.floor(share * mask.sum())))
 
@@ -145,7 +146,7 @@ def fit_masked(
         """Of the held-out rows, at the same noise in every epoch."""
         vector = _calibrated(key_epochs, vector, x, mask, weights, config)
         rows = jnp.where(held_out[:, None], x, 0)
-        noise = jax.random.normal(jax.random.fold_in(key, 2**21 + 1), (num_rows, config.latent_dim), x.dtype)
+        noise = jax.random.normal(jax.random.fold_in(key, HELD_OUT_STREAM + 1), (num_rows, config.latent_dim), x.dtype)
         parts = terms(networks(config, num_columns, x.dtype.name), vector, rows, noise, hyper.min_scale)
         return weighted_mean(elbo(parts), weights * held_out)
 
