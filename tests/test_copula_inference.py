@@ -108,14 +108,17 @@ def test_bootstrap_agrees_with_asymptotics(estimator, parametric, method):
     assert_close(jnp.stack([limits.lower.theta, limits.upper.theta]), np.quantile(replicates, [0.05, 0.95]), rtol=1e-9)
 
 
-def test_resamples_of_the_same_rows_are_the_refits_one_by_one():
-    # Positive dependence is interpolated; at independence, an edge of the family, every resample is refitted.
-    for u in (_TWO, np.stack([_TWO[:, 0], 1 - _TWO[:, 1]], 1)):
+def test_resamples_of_the_same_rows_are_the_refits_one_by_one(monkeypatch):
+    # Positive dependence is interpolated; where maxima lie outside the range, and at independence, an edge of the
+    # family, every resample is refitted.
+    edge = np.stack([_TWO[:, 0], 1 - _TWO[:, 1]], 1)
+    for u, reach, num in ((_TWO, 10.0, 20), (_TWO, 0.5, 21), (edge, 10.0, 20)):
+        monkeypatch.setattr(inference, "_REACH", reach)
         fitted = fit(u, "clayton")
         got = inference.standard_errors(
-            u, "clayton", fitted, method="bootstrap", estimator="ml", parametric=False, key=_KEY, num_resamples=20
+            u, "clayton", fitted, method="bootstrap", estimator="ml", parametric=False, key=_KEY, num_resamples=num
         ).replicates
-        rows = jax.vmap(lambda i: jax.random.randint(jax.random.fold_in(_KEY, i), (100,), 0, 100))(np.arange(20))
+        rows = jax.vmap(lambda i: jax.random.randint(jax.random.fold_in(_KEY, i), (100,), 0, 100))(np.arange(num))
         refit = jax.jit(jax.vmap(lambda u, start: inference.refit(u, clayton.COPULA, start), (0, None)))
         expected = refit(jnp.asarray(u)[rows], fitted.params)
         np.testing.assert_array_equal(got.converged, expected.converged)
