@@ -33,7 +33,11 @@ def _flat(params):
     return jnp.append(upper, params.df) if hasattr(params, "df") else upper
 
 
-@pytest.mark.parametrize("case", _FITS, ids=lambda c: f"{c['family']}-{c['dataset']}-{c['dim']}")
+@pytest.mark.parametrize(
+    "case",
+    [pytest.param(c, marks=pytest.mark.slow) if (c["family"], c["dim"]) == ("t", 2) else c for c in _FITS],
+    ids=lambda c: f"{c['family']}-{c['dataset']}-{c['dim']}",
+)
 def test_maximum_likelihood_reference(case):
     family = _NAMES.get(case["family"], case["family"])
     got = _fitted(case["dataset"], case["dim"], family)

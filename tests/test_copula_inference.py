@@ -16,9 +16,11 @@ _DATA = {name: np.array(rows) for name, rows in _CASES["datasets"].items()}
 _TWO = _DATA["clayton_d3"][:, :2]
 _KEY = jax.random.key(0)
 _REFERENCE_FITS = [
-    ("frank", 2),
     ("gaussian", 3),
-    *(pytest.param(*case, marks=pytest.mark.slow) for case in (("clayton", 2), ("gumbel", 2), ("joe", 2), ("t", 3))),
+    *(
+        pytest.param(*case, marks=pytest.mark.slow)
+        for case in (("clayton", 2), ("frank", 2), ("gumbel", 2), ("joe", 2), ("t", 3))
+    ),
 ]
 
 
@@ -112,15 +114,15 @@ def test_resamples_of_the_same_rows_are_the_refits_one_by_one(monkeypatch):
     # Positive dependence is interpolated; where maxima lie outside the range, and at independence, an edge of the
     # family, every resample is refitted.
     edge = np.stack([_TWO[:, 0], 1 - _TWO[:, 1]], 1)
+    rows = jax.vmap(lambda i: jax.random.randint(jax.random.fold_in(_KEY, i), (100,), 0, 100))(np.arange(21))
+    refit = jax.jit(jax.vmap(lambda u, start: inference.refit(u, clayton.COPULA, start), (0, None)))
     for u, reach, num in ((_TWO, 10.0, 20), (_TWO, 0.5, 21), (edge, 10.0, 20)):
         monkeypatch.setattr(inference, "_REACH", reach)
         fitted = fit(u, "clayton")
         got = inference.standard_errors(
             u, "clayton", fitted, method="bootstrap", estimator="ml", parametric=False, key=_KEY, num_resamples=num
         ).replicates
-        rows = jax.vmap(lambda i: jax.random.randint(jax.random.fold_in(_KEY, i), (100,), 0, 100))(np.arange(num))
-        refit = jax.jit(jax.vmap(lambda u, start: inference.refit(u, clayton.COPULA, start), (0, None)))
-        expected = refit(jnp.asarray(u)[rows], fitted.params)
+        expected = jax.tree.map(lambda leaf, num=num: leaf[:num], refit(jnp.asarray(u)[rows], fitted.params))
         np.testing.assert_array_equal(got.converged, expected.converged)
         assert_close(got.params.theta, expected.params.theta, rtol=1e-6, atol=1e-6)
         assert_close(got.loglik, expected.loglik, rtol=1e-9, atol=1e-9)
@@ -192,7 +194,11 @@ def test_coverage_of_each_error_and_of_the_wrong_one():
     assert stats.binomtest(int(wrong), 200, 0.95).pvalue < 1e-3
 
 
-@pytest.mark.parametrize("case", _CASES["xv"], ids=lambda c: c["family"])
+@pytest.mark.parametrize(
+    "case",
+    [c if c["family"] == "clayton" else pytest.param(c, marks=pytest.mark.slow) for c in _CASES["xv"]],
+    ids=lambda c: c["family"],
+)
 def test_leave_one_out_reference(case):
     got = cross_validated(_TWO, case["family"])
     assert got.converged.all()

@@ -73,6 +73,7 @@ def every(real, synthetic):
     return metrics.prdc(real, synthetic), metrics.correlation_error(real, synthetic).pearson
 
 
+@pytest.mark.slow
 def test_noise_floors_are_the_measured_ones():
     draws, expected = 100, NULL["n262_m262_d6"]
     real = np.random.default_rng(0).normal(size=(20_000, 6))

@@ -188,6 +188,7 @@ def test_fidelity_equals_each_metric_alone():
         jax.tree.map(lambda a, b, name=name: assert_close(a, b, atol=1e-14, err_msg=name), value, alone)
 
 
+@pytest.mark.slow
 def test_noise_floors_are_the_measured_ones():
     expected, pairs = NULL["n262_m262_d6"], 150
     draws = jax.random.normal(jax.random.key(5), (2, pairs, 262, 6))

@@ -135,6 +135,7 @@ def test_series_reference():
     assert_close(by_df, _BY_DF[ok], rtol=1e-8)
 
 
+@pytest.mark.slow
 def test_second_derivatives_of_many_quantiles():
     @jax.jit
     def second(p, df):
@@ -179,6 +180,7 @@ def test_quantile_gradients_by_differences(df):
     )
 
 
+@pytest.mark.slow
 def test_second_derivative_in_df():
     df = 2.0
     slope = jax.jit(jax.grad(student_t_quantile, 1))

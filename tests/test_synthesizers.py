@@ -46,7 +46,7 @@ def sample(synthesizer, seed, fitted, num_rows):
 
 
 # Each costs five compilations, and has a sibling that runs.
-SLOW = ("vae_standardise", "vae_posterior_mixture", "copula_independence")
+SLOW = ("vae_standardise", "vae_posterior_mixture", "copula_independence", "copula_student_t")
 
 
 @pytest.fixture(params=[pytest.param(name, marks=pytest.mark.slow) if name in SLOW else name for name in CASES])
@@ -108,10 +108,7 @@ def test_same_key_same_rows_and_other_key_others(case):
 
 @pytest.mark.parametrize(
     "name",
-    [
-        name if name in ("smoothed", "copula_gaussian", "vae") else pytest.param(name, marks=pytest.mark.slow)
-        for name in CASES
-    ],
+    [name if name in ("smoothed", "copula_gaussian") else pytest.param(name, marks=pytest.mark.slow) for name in CASES],
 )
 def test_replicas_equal_single_fits(name):
     """Splits of different length, padded into one program, against each of them alone."""
@@ -218,6 +215,7 @@ def test_hyper_parameters_are_checked():
 
 def test_options_a_and_b_share_their_network():
     plain, mixed = (fit(CASES[name], table()) for name in ("vae", "vae_posterior_mixture"))
-    assert_close(mixed.trained.vector, plain.trained.vector, rtol=0)
+    # Two programs, whose sums may be rounded in another order.
+    assert_close(mixed.trained.vector, plain.trained.vector, rtol=1e-4, atol=1e-6)
     assert np.isfinite(mixed.latent.loglik).all()
     assert mixed.latent.params.means.shape == (3, 2)
