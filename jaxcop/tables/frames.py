@@ -1,6 +1,7 @@
 """From a data frame to an array of numbers, or to a message that names the column at fault."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -69,3 +70,75 @@ def _check_names(frame: pd.DataFrame, names: list) -> None:
             raise ValueError(f"{owner}: expected each name once, got {repeated} more than once; rename or drop them")
     if not names:
         raise ValueError("columns: expected at least one column, got none; name the columns to use")
+
+
+def aligned_tables(
+    tables: Mapping[str, Any], columns: Sequence[str] | None = None
+) -> tuple[tuple[str, ...], dict[str, np.ndarray]]:
+    """Names of the columns and every table as a float array [rows, d], if all have the same columns in one order.
+
+    ``tables`` are frames, whose names must agree, or arrays, whose columns ``columns`` names (default: x0, x1, ...).
+    An array or frame of float32 alone stays float32. Raises ValueError for columns that are missing, unknown, in
+    another order, of another kind (text, boolean, number) or not numeric, and for a mix of frames and arrays.
+
+    >>> frame = pd.DataFrame({"a": [1, 2], "b": [0.5, 0.25]})
+    >>> names, arrays = aligned_tables({"train": frame, "holdout": frame[:1]})
+    >>> names, arrays["holdout"]
+    (('a', 'b'), array([[1. , 0.5]]))
+    """
+    frames = {name: table for name, table in tables.items() if isinstance(table, pd.DataFrame)}
+    if frames and len(frames) < len(tables):
+        others = sorted(set(tables) - set(frames))
+        raise ValueError(
+            f"{others}: expected data frames like {sorted(frames)}, got arrays; give frames or arrays only"
+        )
+    if not frames:
+        arrays = {name: _as_floats(table, name) for name, table in tables.items()}
+        width = next(iter(arrays.values())).shape[1]
+        names = tuple(f"x{j}" for j in range(width)) if columns is None else tuple(map(str, columns))
+        for name, array in arrays.items():
+            if array.shape[1] != len(names):
+                raise ValueError(
+                    f"{name}: expected {len(names)} columns {list(names)}, got {array.shape[1]}; give all tables the "
+                    "same columns"
+                )
+        if len(set(names)) < len(names):
+            raise ValueError(f"columns: expected each name once, got {list(names)}; rename them")
+        return names, arrays
+    first, *others = frames
+    names = list(frames[first].columns if columns is None else columns)
+    for name, frame in frames.items():
+        _check_names(frame, names)
+        if columns is None and list(frame.columns) != names:
+            extra = [column for column in frame.columns if column not in names]
+            found = f"{extra} as well; drop them" if extra else f"{list(frame.columns)}; put them into that order"
+            raise ValueError(f"{name}: expected the columns of {first}, {names}, got {found}")
+        text = [f"{column} ({frame[column].dtype})" for column in names if not _is_real(frame[column].dtype)]
+        if text:
+            raise ValueError(f"{name}: expected numeric columns, got {text}; encode or leave them out")
+    for name in others:
+        odd = [
+            column
+            for column in names
+            if pd.api.types.is_bool_dtype(frames[name][column]) != pd.api.types.is_bool_dtype(frames[first][column])
+        ]
+        if odd:
+            raise ValueError(
+                f"{name}: expected the kinds of {first}, got booleans v numbers in {odd}; convert one side"
+            )
+    arrays = {}
+    for name, frame in frames.items():
+        single = all(frame[column].dtype == np.float32 for column in names)
+        arrays[name] = frame[names].to_numpy(np.float32 if single else np.float64, na_value=np.nan)
+    return tuple(map(str, names)), arrays
+
+
+def _as_floats(table, name: str) -> np.ndarray:
+    try:
+        array = np.asarray(table)
+        array = array if array.dtype == np.float32 else array.astype(np.float64)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{name}: expected numbers, got values that are not ({error}); encode or drop text") from error
+    if array.ndim != 2:
+        raise ValueError(f"{name}: expected shape (rows, columns), got {array.shape}; reshape it to two dimensions")
+    return array

@@ -103,6 +103,62 @@ def group_split(
     return Split(train, test, leaked_share(codes, train, test), protocol, int(seed))
 
 
+def leave_one_group_out(
+    groups: Shaped[np.ndarray, " n"],
+    *,
+    identity: Shaped[np.ndarray, " n"] | None = None,
+    protocol: str = "leave_one_out",
+) -> list[Split]:
+    """One split per group, which is tested while all others train: a new site, a new machine, a new patient.
+
+    ``identity`` as in ``group_split``; the ``seed`` of a split counts the groups in order of appearance. Raises
+    ValueError for fewer than two groups and for labels that are missing.
+
+    >>> [split.test.tolist() for split in leave_one_group_out(["p", "q", "p"])]
+    [[0, 2], [1]]
+    """
+    units = _codes(groups, "groups")
+    codes = units if identity is None else _codes(identity, "identity", units.size)
+    if units.size and units.max() == 0:
+        raise ValueError("groups: expected at least 2 groups, got 1; split by rows, or by another column")
+    sides = [
+        (np.flatnonzero(units != unit), np.flatnonzero(units == unit)) for unit in range(units.max(initial=-1) + 1)
+    ]
+    return [Split(*side, leaked_share(codes, *side), protocol, seed) for seed, side in enumerate(sides)]
+
+
+def temporal_split(
+    times: Shaped[np.ndarray, " n"],
+    *,
+    test_size: float = 0.2,
+    identity: Shaped[np.ndarray, " n"] | None = None,
+    protocol: str = "temporal",
+) -> Split:
+    """The latest rows are tested: what a model that is fitted today will meet tomorrow.
+
+    ``times`` [n] is anything that sorts (dates, numbers). At least ``ceil(test_size * n)`` rows are tested; rows of
+    equal time stay together, so there may be more. Raises ValueError for a ``test_size`` outside (0, 1), missing times,
+    an empty side.
+
+    >>> temporal_split([3, 1, 2, 2, 5], test_size=0.4).test
+    array([0, 4])
+    """
+    order = pd.Series(np.asarray(times)).rank(method="dense").to_numpy() if len(np.shape(times)) == 1 else None
+    codes = _codes(np.arange(np.size(times)) if identity is None else identity, "identity", np.size(times))
+    if order is None or not np.isfinite(order).all():
+        raise ValueError("times: expected one time for every row, got another shape or missing ones; fill them in")
+    if not 0 < test_size < 1:
+        raise ValueError(f"test_size: expected a share between 0 and 1, got {test_size!r}; 0.2 is usual")
+    first = np.sort(order)[-int(np.ceil(test_size * order.size))] if order.size else 0
+    train, test = np.flatnonzero(order < first), np.flatnonzero(order >= first)
+    if not (train.size and test.size):
+        raise ValueError(
+            f"times: expected rows before and after a cut, got {train.size} to train and {test.size} to test; use a "
+            "finer time or another test_size"
+        )
+    return Split(train, test, leaked_share(codes, train, test), protocol, 0)
+
+
 def save_splits(path: str | Path, splits: Sequence[Split], ids: Sequence, *, overwrite: bool = False) -> Path:
     """Write splits as JSON by row id, so that they hold whatever order the rows come in next time.
 
