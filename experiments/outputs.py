@@ -9,6 +9,7 @@ from pathlib import Path
 
 import jax
 import numpy as np
+from jaxcop.metrics.comparison import Difference, paired_difference
 from jaxcop.metrics.utility import XGBOOST
 from jaxcop.report import figures
 from jaxcop.report.tables import Table, column, mean_sd, to_markdown, to_rich
@@ -103,7 +104,7 @@ def _values(records, generator: str, metric: str) -> list[float]:
     return column(_select(records, generator=generator), metric)
 
 
-def differences(result: study.Result) -> dict[str, study.Difference]:
+def differences(result: study.Result) -> dict[str, Difference]:
     """TSTR R2 minus the TRTR R2 of the same split, per generator trained on real rows."""
     real = _select(result.records, recipe="real")
     ceiling = np.array(column(result.ceilings, "trtr_r2"))
@@ -113,7 +114,7 @@ def differences(result: study.Result) -> dict[str, study.Difference]:
         scores = per_split(_select(real, generator=name), "tstr_r2", len(result.splits))
         kept = np.isfinite(scores)
         if kept.any():
-            found[name] = study.paired_difference(scores[kept], ceiling[kept], ratio)
+            found[name] = paired_difference(scores[kept], ceiling[kept], ratio)
     return dict(sorted(found.items(), key=lambda item: -item[1].mean))
 
 

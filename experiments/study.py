@@ -16,7 +16,6 @@ import numpy as np
 from jaxcop import copulas, evaluation, sweep
 from jaxcop.metrics.utility import Job, utility_many
 from jaxcop.synthesizers import Synthesizer
-from scipy import stats
 
 # One purpose, one stream: tuning, fitting, sampling and scoring never share random numbers.
 TUNE, FIT, SAMPLE, SCORE = range(4)
@@ -228,33 +227,6 @@ def copula_table(table: np.ndarray, families: Sequence[str]) -> list[CopulaRow]:
             CopulaRow(family, method, float(fit.loglik) / n, float(fit.aic) / n, fit.num_params, bool(fit.converged))
         )
     return rows
-
-
-class Difference(NamedTuple):
-    """Mean paired difference over splits and its 95 % intervals.
-
-    ``low, high`` treat the splits as independent. ``corrected_low, corrected_high`` allow for the rows that training
-    sets share (Nadeau & Bengio 2003): the variance of the mean is s^2 (1 / k + n_test / n_train).
-    """
-
-    mean: float
-    low: float
-    high: float
-    corrected_low: float
-    corrected_high: float
-    num_splits: int
-
-
-def paired_difference(scores: np.ndarray, baseline: np.ndarray, test_ratio: float) -> Difference:
-    """``scores - baseline`` per split; ``test_ratio`` is n_test / n_train."""
-    difference = np.asarray(scores) - np.asarray(baseline)
-    count = len(difference)
-    mean = float(difference.mean())
-    if count < 2:
-        return Difference(mean, np.nan, np.nan, np.nan, np.nan, count)
-    spread, quantile = difference.std(ddof=1), stats.t.ppf(0.975, count - 1)
-    half, corrected = (quantile * spread * np.sqrt(1 / count + extra) for extra in (0.0, test_ratio))
-    return Difference(mean, mean - half, mean + half, mean - corrected, mean + corrected, count)
 
 
 class Spread(NamedTuple):

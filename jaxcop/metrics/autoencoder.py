@@ -89,6 +89,14 @@ def _encode(autoencoders: Autoencoders, x):
     return z @ autoencoders.whiten
 
 
+def latent_frechet(autoencoders: Autoencoders, real, synthetic):
+    """Fréchet distance ``[*r, k]`` under each autoencoder, without floor and without checks."""
+    latent = _encode(autoencoders, real)
+    return _inputs.over_replicas(
+        lambda rows: jax.vmap(moments.frechet_of)(latent, _encode(autoencoders, rows)), synthetic
+    )
+
+
 @partial(jax.jit, static_argnames="draws")
 def _faed(key, autoencoders, real, synthetic, draws):
     latent = _encode(autoencoders, real)
@@ -101,7 +109,7 @@ def _faed(key, autoencoders, real, synthetic, draws):
         return distances(latent[:, rows], latent[:, others]).mean()
 
     floor = jax.lax.map(null, jax.random.split(key, draws)).mean()
-    members = _inputs.over_replicas(lambda rows: distances(latent, _encode(autoencoders, rows)), synthetic)
+    members = latent_frechet(autoencoders, real, synthetic)
     value = members.mean(axis=-1)
     return FAED(value, floor, value / jnp.where(floor > 0, floor, 1), members)
 

@@ -5,12 +5,13 @@ The only module that imports xgboost. It works on the host: trees do not compile
 
 from collections.abc import Callable, Iterable, Sequence
 from types import MappingProxyType
-from typing import NamedTuple, cast
+from typing import Any, NamedTuple, cast
 
 import joblib
 import numpy as np
 import xgboost
 from jaxtyping import Float
+from sklearn.ensemble import RandomForestRegressor, StackingRegressor
 
 from jaxcop import _checks
 
@@ -27,6 +28,10 @@ XGBOOST = MappingProxyType(
 )
 """The parameters of every fit, printed beside every score; the seed comes with each call."""
 
+FOREST: MappingProxyType[str, Any] = MappingProxyType({"n_estimators": 200, "min_samples_leaf": 2, "n_jobs": 1})
+"""The random forest that ``stacking`` joins with the trees of ``XGBOOST``."""
+
+STACKING_FOLDS = 5
 
 DETECTOR = MappingProxyType({"n_estimators": 100, "max_depth": 3, "tree_method": "hist", "n_jobs": 1})
 """The parameters of the classifier that tells real from synthetic rows; the seed comes with each call."""
@@ -47,6 +52,21 @@ class Job(NamedTuple):
     test: np.ndarray
     target_column: int
     seed: int
+    learner: str = "xgboost"
+
+
+def _boosted_trees(seed: int):
+    return xgboost.XGBRegressor(**XGBOOST, random_state=seed)
+
+
+def _stacked(seed: int):
+    """Cross-validated predictions of forest and boosted trees, joined by ridge regression (Wolpert 1992)."""
+    base = [("forest", RandomForestRegressor(**FOREST, random_state=seed)), ("xgboost", _boosted_trees(seed))]
+    return StackingRegressor(base, cv=STACKING_FOLDS, n_jobs=1)
+
+
+LEARNERS = MappingProxyType({"xgboost": _boosted_trees, "stacking": _stacked})
+"""What ``regress`` may train, by name."""
 
 
 def scores(actual: Float[np.ndarray, "n"], predicted: Float[np.ndarray, "n"]) -> Scores:
@@ -91,34 +111,48 @@ def _checked(job: Job) -> Job:
         raise ValueError(
             f"test: expected a target that varies, got a constant in column {job.target_column}; use more test rows"
         )
-    return Job(train, test, job.target_column, job.seed)
+    _checks.one_of(job.learner, LEARNERS, "learner")
+    if job.learner == "stacking" and len(train) < 2 * STACKING_FOLDS:
+        raise ValueError(
+            f"train: expected at least {2 * STACKING_FOLDS} rows for {STACKING_FOLDS} folds, got {len(train)}; add "
+            "rows or take the learner 'xgboost'"
+        )
+    return job._replace(train=train, test=test)
 
 
 def _fit_and_score(job: Job, *more_tests: np.ndarray) -> list[Scores]:
     """Scores of one fit on its own test table and on each further one."""
     column = job.target_column
-    model = xgboost.XGBRegressor(**XGBOOST, random_state=job.seed)
+    model = LEARNERS[job.learner](job.seed)
     model.fit(np.delete(job.train, column, axis=1), job.train[:, column])
     return [scores(test[:, column], model.predict(np.delete(test, column, axis=1))) for test in (job.test, *more_tests)]
 
 
 def regress(
-    train: Float[np.ndarray, "n d"], test: Float[np.ndarray, "m d"], target_column: int, *, seed: int
+    train: Float[np.ndarray, "n d"],
+    test: Float[np.ndarray, "m d"],
+    target_column: int,
+    *,
+    seed: int,
+    learner: str = "xgboost",
 ) -> Scores:
-    """Train an ``XGBRegressor`` with the parameters ``XGBOOST`` on one table, score it on another.
+    """Train a learner of ``LEARNERS`` on one table, score it on another.
+
+    ``"xgboost"`` is an ``XGBRegressor`` with the parameters ``XGBOOST``; ``"stacking"`` joins it with a random forest.
 
     The target is the column at position ``target_column``, all others are features; columns are in the same order in
     both tables. The same seed gives the same scores.
 
     Raises ValueError for other shapes, fewer than 2 rows, unequal columns, a target column out of range, NaN or
-    infinity, a target that is constant in ``test``. Source: Chen and Guestrin (2016).
+    infinity, a target that is constant in ``test``, an unknown learner. Sources: Chen and Guestrin (2016); Breiman
+    (2001); Wolpert (1992).
 
     >>> x = np.random.default_rng(0).normal(size=(60, 2))
     >>> table = np.c_[x, x[:, 0] - x[:, 1]]
     >>> regress(table[:40], table[40:], 2, seed=0).r2 > 0.8
     True
     """
-    return _fit_and_score(_checked(Job(train, test, target_column, seed)))[0]
+    return _fit_and_score(_checked(Job(train, test, target_column, seed, learner)))[0]
 
 
 def tstr(synthetic, test, target_column: int, *, seed: int) -> Scores:
@@ -137,7 +171,12 @@ def trts(train, synthetic, target_column: int, *, seed: int) -> Scores:
 
 
 def regress_each(
-    train: Float[np.ndarray, "n d"], tests: Sequence[Float[np.ndarray, "m d"]], target_column: int, *, seed: int
+    train: Float[np.ndarray, "n d"],
+    tests: Sequence[Float[np.ndarray, "m d"]],
+    target_column: int,
+    *,
+    seed: int,
+    learner: str = "xgboost",
 ) -> list[Scores]:
     """``regress(train, test, ...)`` for each of several tests, by one fit.
 
@@ -145,7 +184,7 @@ def regress_each(
     >>> regress_each(table, [table[:9], table[9:]], 1, seed=0)[1] == regress(table, table[9:], 1, seed=0)
     True
     """
-    first, *others = [_checked(Job(train, test, target_column, seed)) for test in tests]
+    first, *others = [_checked(Job(train, test, target_column, seed, learner)) for test in tests]
     return _fit_and_score(first, *(job.test for job in others))
 
 
