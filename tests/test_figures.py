@@ -24,8 +24,8 @@ def pool():
 def drawn(monkeypatch):
     """The Figure objects behind the files."""
     seen = []
-    original = figures._save
-    monkeypatch.setattr(figures, "_save", lambda figure, path: (seen.append(figure), original(figure, path))[1])
+    original = figures.save
+    monkeypatch.setattr(figures, "save", lambda figure, path: (seen.append(figure), original(figure, path))[1])
     return seen
 
 

@@ -63,7 +63,7 @@ def ecdf_by_group(
         axes.set_ylabel("share of rows ≤ x")
     handles, labels = grid[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=min(len(labels), 4), frameon=False)
-    return _save(figure, path)
+    return save(figure, path)
 
 
 def spearman_heatmaps(
@@ -80,17 +80,22 @@ def spearman_heatmaps(
     figure.set_layout_engine("compressed")
     images = []
     for axes, (label, part) in zip(grid, parts.items(), strict=True):
-        values = _spearman(part)
-        images.append(axes.imshow(np.ma.masked_invalid(values), cmap="RdBu_r", vmin=-1, vmax=1))
-        axes.set_facecolor("#CCCCCC")
-        for (i, j), value in np.ndenumerate(values):
-            text = f"{round(value, 2) + 0.0:.2f}".replace("-", "−") if np.isfinite(value) else "–"
-            axes.text(j, i, text, ha="center", va="center", fontsize=8, color="white" if abs(value) > 0.6 else "black")
+        images.append(draw_matrix(axes, spearman_matrix(part), names))
         axes.set_title(f"{label} (n = {len(part)})", fontsize=10)
-        axes.set_xticks(range(len(names)), names, rotation=45, ha="right", rotation_mode="anchor", fontsize=8)
-        axes.set_yticks(range(len(names)), names, fontsize=8)
     figure.colorbar(images[0], ax=grid, label="Spearman rank correlation", shrink=0.6)
-    return _save(figure, path)
+    return save(figure, path)
+
+
+def draw_matrix(axes: Axes, values: Float[np.ndarray, "d d"], names: Sequence[str]):
+    """Correlations as colours, with the numbers in the cells; NaN is grey."""
+    image = axes.imshow(np.ma.masked_invalid(values), cmap="RdBu_r", vmin=-1, vmax=1)
+    axes.set_facecolor("#CCCCCC")
+    for (i, j), value in np.ndenumerate(values):
+        text = f"{round(value, 2) + 0.0:.2f}".replace("-", "−") if np.isfinite(value) else "–"
+        axes.text(j, i, text, ha="center", va="center", fontsize=8, color="white" if abs(value) > 0.6 else "black")
+    axes.set_xticks(range(len(names)), names, rotation=45, ha="right", rotation_mode="anchor", fontsize=8)
+    axes.set_yticks(range(len(names)), names, fontsize=8)
+    return image
 
 
 def training_curves(
@@ -117,7 +122,7 @@ def training_curves(
     axes.set_title(f"median and {BAND[0]:.0%} to {BAND[1]:.0%} quantile band over replicas", fontsize=10, loc="left")
     axes.grid(alpha=0.25)
     axes.legend(frameon=False)
-    return _save(figure, path)
+    return save(figure, path)
 
 
 def pair_plot(
@@ -161,7 +166,7 @@ def pair_plot(
     ]
     labels = [f"{label} (n = {len(table)})" for label, table in tables.items()]
     figure.legend(handles, labels, loc="outside lower center", ncols=2, frameon=False)
-    return _save(figure, path)
+    return save(figure, path)
 
 
 def utility_by_generator(
@@ -210,7 +215,7 @@ def utility_by_generator(
     axes.grid(axis="y", alpha=0.25)
     axes.set_xlabel(_outside_note(finite, low, high), fontsize=8, color=GREY)
     figure.legend(*_utility_legend(bool(controls)), loc="outside lower center", ncols=4, frameon=False, fontsize=8)
-    return _save(figure, path)
+    return save(figure, path)
 
 
 def _draw_generator(axes: Axes, x: int, values: np.ndarray, view: tuple[float, float], *, control: bool) -> None:
@@ -278,8 +283,8 @@ def _mean_interval(values: np.ndarray) -> tuple[float, float]:
     return float(values.mean()), float(quantile * stats.sem(values))
 
 
-def _spearman(table: np.ndarray) -> np.ndarray:
-    """NaN where a column is constant; ``spearman`` refuses those."""
+def spearman_matrix(table: np.ndarray) -> np.ndarray:
+    """Spearman's rank correlations, NaN where a column is constant (``spearman`` refuses those)."""
     varies = np.ptp(table, axis=0) > 0
     values = np.full((table.shape[1],) * 2, np.nan)
     if varies.any():
@@ -325,7 +330,8 @@ def _log_axis(axes: Axes) -> None:
     axes.xaxis.set_minor_formatter(NullFormatter())
 
 
-def _save(figure: Figure, path: str | Path) -> Path:
+def save(figure: Figure, path: str | Path) -> Path:
+    """Write the figure as a PNG file."""
     path = Path(path)
     figure.savefig(path, dpi=DPI, format="png", bbox_inches="tight")
     return path

@@ -11,7 +11,7 @@ from jax.scipy.special import ndtr
 from matplotlib.figure import Figure
 
 from jaxcop.copulas import Copula
-from jaxcop.report.figures import COLOURS, GREY, _save
+from jaxcop.report.figures import COLOURS, GREY, save
 
 _PER_BAND = 5
 _LEVELS = (0.01, 0.025, 0.05, 0.1, 0.15, 0.2)
@@ -53,7 +53,7 @@ def copula_gallery(
         grid[2 * band + 1, 0].set_ylabel("density\n(normal margins)")
     for empty in grid[-2:, (len(copulas) - 1) % columns + 1 :].flat:
         empty.set_axis_off()
-    return _save(figure, path)
+    return save(figure, path)
 
 
 def tails_of_pair(copula: Copula, params) -> tuple[float, ...]:

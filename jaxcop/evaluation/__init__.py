@@ -1,0 +1,26 @@
+"""Scores of synthetic tables, with what gives them meaning: controls, noise floors, p-values, a verdict.
+
+``evaluate`` judges one or several synthetic tables of one split; ``fidelity`` and ``utility`` score many tables of a
+study at once, as columns of numbers.
+"""
+
+from jaxcop.evaluation.evaluate import CONTROLS, Evaluation, Score, Sizes, evaluate
+from jaxcop.evaluation.scores import CHUNK, fidelity, utility
+from jaxcop.evaluation.verdict import HEADLINE, METRICS, Comparison, Metric, Objective, Verdict
+
+__all__ = [
+    "CHUNK",
+    "CONTROLS",
+    "HEADLINE",
+    "METRICS",
+    "Comparison",
+    "Evaluation",
+    "Metric",
+    "Objective",
+    "Score",
+    "Sizes",
+    "Verdict",
+    "evaluate",
+    "fidelity",
+    "utility",
+]
