@@ -250,8 +250,9 @@ def total_variation(
 
     >>> import numpy as np
     >>> real = np.arange(40.0)[:, None]
-    >>> total_variation(real, real + 20).round(2).tolist(), total_variation(real, real + 20, binning="width").tolist()
-    ([0.5], [0.5])
+    >>> both = total_variation(real, real + 20), total_variation(real, real + 20, binning="width")
+    >>> [round(float(value[0]), 2) for value in both]
+    [0.5, 0.5]
     """
     _inputs.whole(bins, "bins", least=2)
     return _total_variation(*_inputs.pair(real, synthetic), bins, _checks.one_of(binning, BINNINGS, "binning"))
