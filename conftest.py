@@ -5,30 +5,21 @@ import pytest
 
 jax.config.update("jax_enable_x64", True)
 
-# These compare runs with runs, tables with files, masks with shapes, or show how a function is called: how well LLVM
-# optimises does not matter to them, and compiling is most of their time. Values and gradients are tested on the code
-# that users run.
-PLUMBING = tuple(
-    f"tests/test_{name}.py"
-    for name in (
-        "checkpoint",
-        "evaluate",
-        "evaluation",
-        "figures",
-        "fragmentation",
-        "pipeline",
-        "study",
-        "sweep",
-        "synthesizers",
-    )
-)
+# These compare runs with runs, tables with files, masks with shapes, train and search with densities that are tested
+# elsewhere, or show how a function is called. How well LLVM optimises does not matter to them, and compiling is most of
+# their time. Values and gradients of densities, transforms, samplers and metrics are tested on the code that users run.
+NOT_OPTIMISED = """
+checkpoint copula_fitting copula_inference evaluate evaluation figures fragmentation goodness_of_fit pipeline study sweep
+synthesizers vae vae_decoders vae_likelihood
+""".split()
 
 
 @pytest.fixture(scope="module", autouse=True)
 def _programs_of_one_file(request):
     """Free the compiled programs of a file: each holds memory maps, of which Linux grants a process 65,530."""
-    plumbing = request.node.nodeid in PLUMBING or request.node.nodeid.startswith("jaxcop/")
-    jax.config.update("jax_disable_most_optimizations", plumbing)
+    name = request.node.nodeid
+    quick = name.startswith("jaxcop/") or name in [f"tests/test_{part}.py" for part in NOT_OPTIMISED]
+    jax.config.update("jax_disable_most_optimizations", quick)
     yield
     jax.clear_caches()
     jax.config.update("jax_disable_most_optimizations", False)
