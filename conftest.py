@@ -8,10 +8,10 @@ jax.config.update("jax_enable_x64", True)
 # These compare runs with runs, tables with files, masks with shapes, train and search with densities that are tested
 # elsewhere, or show how a function is called. How well LLVM optimises does not matter to them, and compiling is most of
 # their time. Values and gradients of densities, transforms, samplers and metrics are tested on the code that users run.
-NOT_OPTIMISED = """
-checkpoint copula_fitting copula_inference evaluate evaluation figures fragmentation goodness_of_fit pipeline study sweep
-synthesizers vae vae_decoders vae_likelihood
-""".split()
+NOT_OPTIMISED = (
+    "checkpoint", "copula_fitting", "copula_inference", "evaluate", "evaluation", "figures", "fragmentation",
+    "goodness_of_fit", "pipeline", "study", "sweep", "synthesizers", "vae", "vae_decoders", "vae_likelihood",
+)  # fmt: skip
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -46,6 +46,15 @@ def uniforms(key: Array, shape: tuple[int, ...], dtype=None) -> Array:
     return open_unit(jax.random.uniform(key, shape, dtype))
 
 
+def normal_cdf(x: Array) -> Array:
+    """Standard normal distribution function by the complementary error function.
+
+    As accurate as ``jax.scipy.special.ndtr``: both tails keep their digits, the relative error grows as eps x**2 / 2,
+    which is that of the argument. Several times as fast on a CPU, since it does not take three branches everywhere.
+    """
+    return 0.5 * jax.lax.erfc(x * -math.sqrt(0.5))
+
+
 def power_series(x: Array, coefficients) -> Array:
     total = jnp.full_like(x, coefficients[-1])
     for coefficient in reversed(coefficients[:-1]):

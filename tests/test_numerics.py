@@ -5,6 +5,8 @@ import jax.numpy as jnp
 import mpmath
 import numpy as np
 import pytest
+import scipy.special
+import scipy.stats
 from jaxcop import _numerics
 
 from tolerance import assert_close
@@ -28,3 +30,14 @@ def test_remainders(function, exact, dtype):
     expected = [float(mpmath.diff(exact, mpmath.mpf(float(v)))) for v in x]
     assert_close(slope, expected, rtol=2e3 * np.finfo(dtype).eps)
     assert jnp.isfinite(jax.jit(jax.grad(jax.grad(function)))(jnp.zeros((), dtype)))
+
+
+def test_normal_cdf_in_both_tails_and_its_slope(dtype):
+    x = np.linspace(-37 if dtype == "float64" else -12.8, 9, 2001).astype(dtype)
+    value, slope = jax.vmap(jax.value_and_grad(_numerics.normal_cdf))(x)
+    assert value.dtype == slope.dtype == dtype
+    # The rounding of x is that of x**2 / 2 in the tail.
+    allowed = 6 * np.finfo(dtype).eps * np.maximum(1, x.astype(float) ** 2)
+    assert (np.abs(np.asarray(value, float) / scipy.special.ndtr(x.astype(float)) - 1) < allowed).all()
+    normal = x > -12  # in float32 the density of what lies beyond is denormal
+    assert (np.abs(np.asarray(slope, float) / scipy.stats.norm.pdf(x.astype(float)) - 1) < allowed)[normal].all()

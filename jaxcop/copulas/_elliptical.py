@@ -23,9 +23,12 @@ def whiten(x: Float[Array, "*b d"], correlation: Float[Array, "d d"]) -> Float[A
 def colour(e: Float[Array, "*b d"], correlation: Float[Array, "d d"]) -> Float[Array, "*b d"]:
     """L e, the inverse of :func:`whiten`."""
     if e.shape[-1] == 2:
+        # A product with the factor, not with its columns: XLA would draw or transform e again for each of them.
         r = correlation[0, 1]
-        return jnp.stack([e[..., 0], r * e[..., 0] + jnp.sqrt((1 - r) * (1 + r)) * e[..., 1]], -1)
-    return e @ jnp.linalg.cholesky(correlation).T
+        factor = jnp.array([[1, 0], [r, jnp.sqrt((1 - r) * (1 + r))]], e.dtype)
+    else:
+        factor = jnp.linalg.cholesky(correlation)
+    return e @ factor.T
 
 
 def quadratic(x: Float[Array, "d n"], correlation: Float[Array, "d d"]) -> tuple[Float[Array, "n"], Float[Array, ""]]:

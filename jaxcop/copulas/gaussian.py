@@ -4,11 +4,11 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jax.scipy.special import ndtr, ndtri
+from jax.scipy.special import ndtri
 from jaxtyping import Array, Bool, Float
 
 from jaxcop import correlation as _correlation
-from jaxcop._numerics import as_float, open_unit, promote
+from jaxcop._numerics import as_float, normal_cdf, open_unit, promote
 from jaxcop.copulas._contract import Copula, TailDependence, check_inside, check_points, check_shape, split_cube
 from jaxcop.copulas._elliptical import colour, correlation_of, quadratic, start_correlation, tau_of, whiten
 
@@ -48,7 +48,7 @@ def logpdf(u: Float[Array, "*b d"], params: Params) -> Float[Array, "*b"]:
 
 @jax.jit
 def _rosenblatt(u, correlation):
-    return ndtr(whiten(ndtri(u), correlation))
+    return normal_cdf(whiten(ndtri(u), correlation))
 
 
 def rosenblatt(u: Float[Array, "*b d"], params: Params) -> Float[Array, "*b d"]:
@@ -63,7 +63,7 @@ def rosenblatt(u: Float[Array, "*b d"], params: Params) -> Float[Array, "*b d"]:
 
 @jax.jit
 def _inverse_rosenblatt(w, correlation):
-    return open_unit(ndtr(colour(ndtri(w), correlation)))
+    return open_unit(normal_cdf(colour(ndtri(w), correlation)))
 
 
 def inverse_rosenblatt(w: Float[Array, "*b d"], params: Params) -> Float[Array, "*b d"]:
@@ -84,7 +84,7 @@ def sample(key: Array, params: Params, shape: tuple[int, ...]) -> Float[Array, "
     """
     correlation = _check(params)
     shape = check_shape(shape, dim=correlation.shape[0])
-    return open_unit(ndtr(colour(jax.random.normal(key, shape, correlation.dtype), correlation)))
+    return open_unit(normal_cdf(colour(jax.random.normal(key, shape, correlation.dtype), correlation)))
 
 
 def kendall_tau(params: Params) -> Float[Array, "d d"]:

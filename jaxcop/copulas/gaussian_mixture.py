@@ -10,11 +10,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.scipy.linalg import solve_triangular
-from jax.scipy.special import log_ndtr, logsumexp, ndtr, ndtri
+from jax.scipy.special import log_ndtr, logsumexp, ndtri
 from jaxtyping import Array, Bool, Float
 
 from jaxcop import correlation, mixture
-from jaxcop._numerics import as_float, concrete, open_unit, promote
+from jaxcop._numerics import as_float, concrete, normal_cdf, open_unit, promote
 from jaxcop.copulas._archimedean import solve_increasing
 from jaxcop.copulas._contract import Copula, TailDependence, check_inside, check_points, check_shape, split_cube
 from jaxcop.mixture import Params
@@ -48,7 +48,7 @@ def _cdf_sides(x, log_weights, means, deviations):
 
 
 def _cdf(x, log_weights, means, deviations):
-    return jnp.sum(jnp.exp(log_weights) * ndtr((x[..., None, :] - means) / deviations), -2)
+    return jnp.sum(jnp.exp(log_weights) * normal_cdf((x[..., None, :] - means) / deviations), -2)
 
 
 def _log_density(x, log_weights, means, deviations):
@@ -127,7 +127,7 @@ def _conditional_parts(x, params):
 @jax.jit
 def _rosenblatt(u, params):
     z, log_weights = _conditional_parts(_to_mixture(u, params), params)
-    return jnp.sum(jnp.exp(log_weights) * ndtr(z), -2)
+    return jnp.sum(jnp.exp(log_weights) * normal_cdf(z), -2)
 
 
 def rosenblatt(u: Float[Array, "*b d"], params: Params) -> Float[Array, "*b d"]:
@@ -209,7 +209,7 @@ def _kendall_tau(params):
     kernel = jnp.exp(-(h**2 + k**2 - 2 * h * k * jnp.sin(angle)) / (2 * jnp.cos(angle) ** 2))
     integral = jnp.sum(half * jnp.asarray(_WEIGHTS, r.dtype) * kernel, -1) / (2 * np.pi)
     h, k = h[..., 0], k[..., 0]
-    concordant = ndtr(h) * ndtr(k) + ndtr(-h) * ndtr(-k) + 2 * integral
+    concordant = normal_cdf(h) * normal_cdf(k) + normal_cdf(-h) * normal_cdf(-k) + 2 * integral
     return jnp.where(diagonal, 1, 2 * jnp.einsum("k,l,klij->ij", weights, weights, concordant) - 1)
 
 

@@ -5,10 +5,10 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jax.scipy.special import ndtr
 from jaxtyping import Array, Bool, Float
 
 from jaxcop import _checks, margins
+from jaxcop._numerics import normal_cdf
 from jaxcop.synthesizers._contract import Synthesizer
 
 
@@ -87,6 +87,6 @@ def smoothed() -> Synthesizer:
         key_row, key_noise = jax.random.split(key)
         z = fitted.rows.x[_draw(key_row, fitted.rows, (n,))]
         z = z + jax.random.normal(key_noise, z.shape, z.dtype) @ fitted.kernel.T
-        return margins.MARGINS["empirical"].from_uniform(ndtr(z), fitted.margins)
+        return margins.MARGINS["empirical"].from_uniform(normal_cdf(z), fitted.margins)
 
     return Synthesizer(fit, sample, Smoothing(), _check)

@@ -4,11 +4,10 @@ from functools import cache
 from typing import Any, NamedTuple
 
 import jax.numpy as jnp
-from jax.scipy.special import logsumexp, ndtr
 from jaxtyping import Array, Float
 
 from jaxcop import _checks, margins, mixture
-from jaxcop.copulas import Copula, fitting
+from jaxcop.copulas import Copula, fitting, gaussian_mixture
 from jaxcop.synthesizers._contract import Synthesizer
 
 
@@ -82,11 +81,7 @@ def gaussian_mixture_copula(num_components: int = 20, *, num_steps: int = 100) -
         return FittedCopula(fitted, margin)
 
     def sample(key, fitted: FittedCopula, n: int):
-        params = fitted.copula.params
-        z = mixture.sample(key, params, (n, params.means.shape[-1]))
-        sd = jnp.sqrt((params.scale**2).sum(-1))
-        weights = jnp.exp(params.logits - logsumexp(params.logits))
-        u = (weights[:, None] * ndtr((z[:, None] - params.means) / sd)).sum(1)
+        u = gaussian_mixture.sample(key, fitted.copula.params, (n, fitted.margins.sorted.shape[-1]))
         return margins.MARGINS["empirical"].from_uniform(u, fitted.margins)
 
     return Synthesizer(fit, sample, Regularisation(), check)

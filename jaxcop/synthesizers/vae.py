@@ -5,10 +5,10 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jax.scipy.special import ndtr
 from jaxtyping import Array, Float
 
 from jaxcop import _checks, margins, mixture
+from jaxcop._numerics import normal_cdf
 from jaxcop.synthesizers._contract import Synthesizer
 from jaxcop.vae import Config, Hyper, PosteriorMixture, Trained, sampling, training
 from jaxcop.vae import config as vae_config
@@ -78,7 +78,7 @@ def vae(
         latent_mixture = fitted.latent.params if isinstance(fitted.latent, mixture.Fit) else None
         rows = sampling.sample(key, fitted.trained, config, (n, columns), latent_mixture=latent_mixture)
         if scaling == "normal_scores":
-            return margins.MARGINS["empirical"].from_uniform(ndtr(rows), fitted.scaling)
+            return margins.MARGINS["empirical"].from_uniform(normal_cdf(rows), fitted.scaling)
         return rows * fitted.scaling.sd + fitted.scaling.mean
 
     return Synthesizer(fit, sample, Hyper() if hyper is None else hyper, check)
