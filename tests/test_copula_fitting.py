@@ -259,3 +259,18 @@ def test_gaussian_fit_recovers_its_parameters(seed):
     u = gaussian.sample(jax.random.key(seed), gaussian.Params(jnp.asarray(matrix)), (2000, 3))
     for method in ("ml", "itau"):
         assert np.abs(fit(u, "gaussian", method=method).params.correlation - matrix).max() < 5 / np.sqrt(2000)
+
+
+@pytest.mark.parametrize(
+    ("family", "theta", "loglik"),
+    [("frank", 105.77, 109.66), ("clayton", 27.05, 93.33), ("gumbel", 11.81, 78.65), ("joe", 12.37, 61.72)],
+)
+def test_rows_in_perfect_order(family, theta, loglik):
+    """Sample tau 1, yet not equal columns: maxima by a bounded search over the density."""
+    a = np.sort(np.random.default_rng(1).random(40))
+    b = np.clip(a + 0.02 * np.sin(9 * a), 1e-3, 1 - 1e-3)
+    got = fit(np.stack([a, b], 1), family)
+    assert got.converged
+    assert_close(jnp.stack([got.params.theta, got.loglik]), np.array([theta, loglik]), rtol=1e-3)
+    assert not fit(np.stack([a, b], 1), family, method="itau").converged
+    assert not fit(np.stack([a, a], 1), family).converged

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import scipy.stats
 from jaxcop import copulas
-from jaxcop.copulas import blend, clayton, gaussian, independence, mixture_of, student_t, survival
+from jaxcop.copulas import blend, clayton, frank, gaussian, independence, joe, mixture_of, student_t, survival
 from jaxcop.correlation import kendall_tau
 
 from families import (
@@ -253,6 +253,40 @@ def test_distribution_reference(quantity):
         assert_close(got[1] if quantity == "hfunc1" else got, case["value"], rtol=1e-12, err_msg=case["id"])
 
 
+@pytest.mark.parametrize(("family", "theta"), [("clayton", 2.0), ("gumbel", 2.0), ("frank", 5.0), ("joe", 2.0)])
+def test_slopes_at_equal_coordinates(family, theta):
+    """The density is symmetric and smooth there; ranks are full of such points."""
+    module = BUILT[family]
+    params = module.Params(jnp.asarray(theta)) if hasattr(module, "Params") else module.from_kendall_tau(0.5)
+    params = params._replace(theta=jnp.asarray(theta))
+    u, h = np.array([0.3, 0.3]), 1e-4
+
+    def value(a, b):
+        return float(module.logpdf(jnp.array([a, b]), params))
+
+    slope = (value(0.3 + h, 0.3) - value(0.3 - h, 0.3)) / (2 * h)
+    assert_close(jax.grad(module.logpdf)(u, params), np.array([slope, slope]), rtol=1e-5)
+    bend = (value(0.3 + h, 0.3) - 2 * value(0.3, 0.3) + value(0.3 - h, 0.3)) / h**2
+    mixed = sum(s * t * value(0.3 + s * h, 0.3 + t * h) for s in (-1, 1) for t in (-1, 1)) / (4 * h**2)
+    curvature = jax.hessian(module.logpdf)(u, params)
+    assert_close(curvature, np.array([[bend, mixed], [mixed, bend]]), rtol=1e-4)
+    # and in theta: what rank-corrected standard errors are made of
+    crossed = jax.jacfwd(lambda theta: jax.grad(module.logpdf)(u, params._replace(theta=theta)))(params.theta)
+    others = jax.grad(module.logpdf)(np.array([0.3 + 1e-7, 0.3]), params._replace(theta=params.theta + h))
+    before = jax.grad(module.logpdf)(np.array([0.3 + 1e-7, 0.3]), params._replace(theta=params.theta - h))
+    assert_close(crossed, (others - before) / (2 * h), rtol=1e-4, atol=1e-5)
+
+
+def test_joe_near_independence(dtype):
+    """tau'(1) = 0.5797363 by mpmath: theta = 1 + 1.7249 tau, with a slope at tau = 0 itself."""
+    tau = np.geomspace(1e-6 if dtype == "float32" else 1e-12, 1e-4, 300).astype(dtype)
+    slope = 1 / 0.5797363
+    excess = np.asarray(jax.vmap(lambda t: joe.from_kendall_tau(t).theta)(tau)) - 1
+    np.testing.assert_allclose(excess, slope * tau, rtol=2e-3, atol=4 * np.finfo(dtype).eps)
+    slopes = jax.vmap(jax.grad(lambda t: joe.from_kendall_tau(t).theta))(np.append(0, tau).astype(dtype))
+    np.testing.assert_allclose(slopes, slope, rtol=2e-3)
+
+
 def test_clayton_h_is_the_derivative_of_the_cdf():
     u, params = jnp.array([0.3, 0.8]), clayton.Params(3.0)
     assert_close(clayton.rosenblatt(u, params)[1], jax.grad(clayton.cdf)(u, params)[0], rtol=1e-12)
@@ -436,6 +470,7 @@ def test_contract_is_complete():
         (lambda: clayton.rosenblatt(np.array([0.5, np.nan]), clayton.Params(1.0)), "NaN"),
         (lambda: clayton.from_kendall_tau(-0.1), "tau"),
         (lambda: clayton.from_kendall_tau(1.0), "tau"),
+        (lambda: frank.from_kendall_tau(-1.0), "-1 < tau"),
         (lambda: clayton.sample(jax.random.key(0), clayton.Params(1.0), (5,)[:0]), "shape"),
         (lambda: gaussian.logpdf(np.array([0.5, 0.5, 0.5]), gaussian.Params(np.eye(2))), "2 columns"),
         (lambda: gaussian.logpdf(np.array([0.5, 0.5]), gaussian.Params(np.array([[1, 0.5], [0.4, 1]]))), "symmetric"),

@@ -132,8 +132,10 @@ def solve_increasing(function: Callable, start: Array, *, max_steps: int = 60) -
         known = jnp.isfinite(high - low)
         middle = jnp.where(known, low + (high - low) / 2, x - jnp.sign(value) * (1 + jnp.abs(x)))
         inside = (newton > low) & (newton < high) & (jnp.abs(newton - x) <= 2 + 2 * jnp.abs(x))
-        new = jnp.where(done | (value == 0), x, jnp.where(inside, newton, middle))
-        settled = jnp.abs(new - x) <= 2 * eps * jnp.maximum(jnp.abs(x), eps**0.5)
+        # A step below rounding ends the search, also where it rounds to x, which is an end of the bracket.
+        least = 2 * eps * jnp.maximum(jnp.abs(x), eps**0.5)
+        new = jnp.where(done | (value == 0), x, jnp.where(inside | (jnp.abs(newton - x) <= least), newton, middle))
+        settled = jnp.abs(new - x) <= least
         return new, low, high, done | settled | ~jnp.isfinite(value), count + 1
 
     ends = jnp.full_like(start, jnp.inf)
@@ -195,6 +197,16 @@ def rosenblatt_pair(
         return jnp.moveaxis(jnp.concatenate([columns[:1], rest]), 0, -1)
 
     return rosenblatt, implicit_inverse(rosenblatt, solve)
+
+
+def in_order(a: Array, b: Array) -> tuple[Array, Array]:
+    """The smaller and the larger, which at a tie are ``a`` and ``b``, in every derivative too.
+
+    ``minimum``, ``maximum`` and ``abs`` have sub-gradients there that belong to no function: an identity written with
+    them has wrong derivatives at points of equal coordinates, of which ranks are full.
+    """
+    swap = b < a
+    return jnp.where(swap, b, a), jnp.where(swap, a, b)
 
 
 def invert_tau(tau_of: Callable, tau: Array, start: Array) -> Array:

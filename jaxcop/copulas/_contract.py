@@ -93,11 +93,12 @@ def check_shape(shape, *, dim: int | None = None) -> tuple[int, ...]:
 
 
 def check_tau(tau, low: float, high: float, *, family: str) -> Float[Array, "..."]:
-    """Return Kendall's tau if it lies in [low, high)."""
+    """Return Kendall's tau if it lies in [low, high); -1, perfect disorder, is excluded as 1 is."""
     tau = as_float(tau)
     values = concrete(tau)
-    if values is not None and not ((values >= low) & (values < high)).all():
-        raise ValueError(f"tau: expected {low} <= tau < {high} for {family}, got {values}; choose another family")
+    if values is not None and not ((values >= low) & (values > -1) & (values < high)).all():
+        sign = "<" if low == -1 else "<="
+        raise ValueError(f"tau: expected {low} {sign} tau < {high} for {family}, got {values}; choose another family")
     return tau
 
 

@@ -15,6 +15,7 @@ from jaxcop.copulas._contract import Copula, check_inside, check_points
 from jaxcop.copulas._optimise import minimise
 from jaxcop.copulas._table import FAMILIES
 
+_LARGEST_START = 10.0
 _METHODS = ("itau", "ml", "mpl")
 _CRITERIA = ("aic", "bic")
 
@@ -127,10 +128,18 @@ def fit_masked(
     if method == "itau" or copula.num_params(dim) == 0:
         value = loss(params)
     else:
+        theta = getattr(params, "theta", None)
+        if theta is not None:
+            # From the theta of perfectly ordered rows no step leads back to where the likelihood has its maximum.
+            params = params._replace(theta=jnp.clip(theta, -_LARGEST_START, _LARGEST_START))
         vector = copula.unconstrain(params, dim)
         # Independence lies at minus infinity for some families, where the likelihood is flat: start away from it.
         best = minimise(lambda v: loss(copula.constrain(v, dim)), jnp.where(vector < -8, -3, vector))
         params, value, converged = copula.constrain(best.x, dim), best.value, best.converged
+    theta = getattr(params, "theta", None)
+    if theta is not None:
+        # Rows in perfect order have no finite estimate: tau is 1, or the likelihood rises for ever.
+        converged &= jnp.abs(theta) < jnp.finfo(u.dtype).eps ** -0.5
     return Fit(params, -value * num_obs, copula.num_params(dim), num_obs, converged & jnp.isfinite(value))
 
 

@@ -100,8 +100,9 @@ def _log_rest_of_two(u, theta):
     With e(x) = exp(-theta x): (1 - h) (1 - e(1)) = e(low) [1 - e(1-low) + e(distance) (1 - e(low))].
     """
     first, second = u[..., 0], u[..., 1]
-    weak, low = theta < 1, jnp.minimum(first, second)
-    one = jnp.expm1(-theta * jnp.where(weak, first, jnp.abs(first - second)))
+    weak = theta < 1
+    low, high = _archimedean.in_order(first, second)
+    one = jnp.expm1(-theta * jnp.where(weak, first, high - low))
     two = jnp.expm1(-theta * jnp.where(weak, second, low))
     rest = (jnp.expm1(-theta * (1 - low)) + (1 + one) * two) / jnp.expm1(-jnp.where(weak, 1, theta))
     return jnp.log1p(jnp.where(weak, one * _share(second, theta, two), rest - 1)) - jnp.where(weak, 0, theta * low)

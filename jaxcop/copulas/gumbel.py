@@ -68,9 +68,11 @@ def _logpdf(u, theta):
     inside, safe = split_cube(u)
     dim = u.shape[-1]
     columns = [-jnp.log(column) for column in jnp.unstack(safe, axis=-1)]
-    largest = reduce(jnp.maximum, columns)
-    # Of a pair the larger share is 1.
-    others, first = ([jnp.minimum(*columns)], 1.0) if dim == 2 else (columns, 0.0)
+    if dim == 2:  # the larger share is 1
+        smallest, largest = _archimedean.in_order(*columns)
+        others, first = [smallest], 1.0
+    else:
+        largest, others, first = reduce(jnp.maximum, columns), columns, 0.0
     shares = [column / largest for column in others]
     logs = [jnp.log(share) for share in shares]
     # x / sum(l_i) and its log from shares**theta - shares, so that a theta near 1 keeps its digits.

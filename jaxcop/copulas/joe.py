@@ -85,8 +85,8 @@ def _log_rest(log_powers):
 
 def _log_density_of_two(logs, theta):
     """With Q = 1 - h = A + B - A B: (theta - 1) (log(1-u) + log(1-v) - log(Q) / theta) + log(1 + (theta - 1) / Q)."""
-    highest = jnp.maximum(*logs)
-    over = jnp.exp(-theta * jnp.abs(logs[0] - logs[1])) * -jnp.expm1(theta * highest)
+    lowest, highest = _archimedean.in_order(*logs)
+    over = jnp.exp(-theta * (highest - lowest)) * -jnp.expm1(theta * highest)
     log_q = theta * highest + jnp.log1p(over)
     # Where 1 / Q overflows theta is not near 1, and the last term log(theta - 1) - log(Q).
     bounded = jnp.maximum(log_q, 0.9 * np.log(jnp.finfo(log_q.dtype).tiny))
@@ -260,7 +260,9 @@ def from_kendall_tau(tau: Float[Array, ""]) -> Params:
     """
     tau = check_tau(tau, 0, 1, family="joe")
     # Rounding near independence may end below 1.
-    return Params(jnp.maximum(_archimedean.invert_tau(_tau, tau, (1 + tau) / (1 - tau)), 1))
+    theta = _archimedean.invert_tau(_tau, tau, (1 + tau) / (1 - tau))
+    # Rounding below 1 is cut off, its derivative is not.
+    return Params(theta + jax.lax.stop_gradient(jnp.maximum(theta, 1) - theta))
 
 
 def tail_dependence(params: Params) -> TailDependence:
