@@ -120,6 +120,7 @@ def test_nuts_agrees_with_quadrature(found):
     assert_close(found.log_likelihood[1, 5], expected, rtol=1e-6)
 
 
+@pytest.mark.slow
 def test_svi_is_close_to_quadrature():
     found = bayes.copula_posterior(jax.random.key(0), TWO, "clayton", method="svi", num_chains=2, num_draws=4000)
     got = found.summary["theta"]
@@ -169,7 +170,7 @@ def test_elliptical_posteriors():
 @pytest.mark.parametrize(
     ("name", "prior", "low", "high"),
     [
-        ("theta", dist.LogNormal(np.log(0.5), 0.1), 0.4, 0.7),
+        pytest.param("theta", dist.LogNormal(np.log(0.5), 0.1), 0.4, 0.7, marks=pytest.mark.slow),
         pytest.param("tau", dist.Beta(80.0, 20.0), 0.7, 0.85, marks=pytest.mark.slow),
     ],
     ids=("theta", "tau"),

@@ -255,6 +255,7 @@ def test_the_screen_says_it_in_red(found):
     assert verdict.RULE[:40] in printed
 
 
+@pytest.mark.slow
 def test_one_column_and_no_target():
     options = {**FAST, "permutations": 9, "floor_draws": 4}
     with warnings.catch_warnings():
