@@ -102,6 +102,12 @@ def memory(table: Table) -> None:
     table.add_row("mmd, 20,000 v 20,000 rows", "", "", "", "", note)
 
 
+def one_pair() -> tuple[np.ndarray, np.ndarray, pd.DataFrame, pd.DataFrame]:
+    """A real and a synthetic table, as arrays and as frames."""
+    arrays = [tables(seed, 1)[0] for seed in (1, 2)]
+    return (*arrays, *(pd.DataFrame(x, columns=[f"c{j}" for j in range(COLUMNS)]) for x in arrays))
+
+
 def beside_sdmetrics(table: Table) -> None:
     try:
         single = importlib.import_module("sdmetrics.single_column")
@@ -109,9 +115,8 @@ def beside_sdmetrics(table: Table) -> None:
     except ImportError:
         table.add_row("shared metrics", "", "", "sdmetrics", "missing", "")
         return
-    real, fake = tables(1, 1)[0], tables(2, 1)[0]
-    names = [f"c{j}" for j in range(COLUMNS)]
-    left, right = (pd.DataFrame(x, columns=names) for x in (real, fake))
+    real, fake, left, right = one_pair()
+    names = list(left)
     places = [(i, j) for i in range(COLUMNS) for j in range(i)]
 
     def columns(metric):
@@ -138,20 +143,13 @@ def beside_sdmetrics(table: Table) -> None:
 
 def beside_syntheval(table: Table) -> None:
     try:
-        module = importlib.import_module("syntheval.metrics.utility.metric_correlation_matrix_difference")
+        peer = importlib.import_module("syntheval.metrics.utility.metric_kolmogorov_smirnov").KolmogorovSmirnovTest
     except ImportError:
         table.add_row("shared metrics", "", "", "syntheval", "missing", "")
         return
-    real, fake = tables(1, 1)[0], tables(2, 1)[0]
-    names = [f"c{j}" for j in range(COLUMNS)]
-    left, right = (pd.DataFrame(x, columns=names) for x in (real, fake))
-    found = module.CorrelationMatrixDifference(left, right, [], names, do_preprocessing=False, verbose=False)
-    pairs = COLUMNS * (COLUMNS - 1)
-
-    def ours():
-        return metrics.correlation_error(real, fake).pearson.mean
-
-    row(table, "Pearson error, all pairs", ours, "syntheval", lambda: found.evaluate()["corr_mat_diff"] / pairs)
+    real, fake, left, right = one_pair()
+    found = peer(left, right, cat_cols=[], num_cols=list(left), do_preprocessing=False, verbose=False)
+    row(table, "KS, mean", lambda: metrics.ks(real, fake).mean(), "syntheval", lambda: found.evaluate()["avg stat"])
 
 
 def row(table: Table, name: str, ours, peer: str, theirs) -> None:

@@ -50,3 +50,10 @@ def positive(value, name: str, *, allow_zero: bool = False):
         bound = "at least 0" if allow_zero else "above 0"
         raise ValueError(f"{name}: expected a finite number {bound}, got {value!r}; choose another value")
     return value
+
+
+def whole(value, name: str, *, least: int = 1) -> int:
+    """Return the whole number ``value`` if it is at least ``least``."""
+    if not isinstance(value, int) or value < least:
+        raise ValueError(f"{name}: expected a whole number of at least {least}, got {value!r}; choose another number")
+    return value

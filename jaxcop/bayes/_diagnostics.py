@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float
+from scipy import special
 
 with warnings.catch_warnings():
     # arviz announces its next major version on every import.
@@ -69,9 +70,7 @@ def loo(log_likelihood: Float[np.ndarray, "chains draws n"]) -> ELPD:
     """Vehtari, Gelman and Gabry (2017), equation 10."""
     flat = np.asarray(log_likelihood, np.float64).reshape(-1, log_likelihood.shape[-1]).T
     log_weights, pareto_k = arviz.psislw(-flat)
-    joint = log_weights + flat
-    top = np.max(joint, axis=-1, keepdims=True)
-    pointwise = (top + np.log(np.exp(joint - top).sum(-1, keepdims=True)))[:, 0]
+    pointwise = np.asarray(special.logsumexp(log_weights + flat, axis=-1))
     error = float(np.sqrt(len(pointwise)) * pointwise.std(ddof=1))
     return ELPD(float(pointwise.sum()), error, pointwise, float(np.max(pareto_k)))
 
@@ -101,9 +100,7 @@ def compare(pointwise: Mapping[str, Float[np.ndarray, " n"]]) -> list[Comparison
     total = table.sum(-1)
     n = table.shape[1]
     rows = np.random.default_rng(0).dirichlet(np.ones(n), BOOTSTRAP)
-    scores = n * rows @ table.T
-    shares = np.exp(scores - scores.max(-1, keepdims=True))
-    weights = (shares / shares.sum(-1, keepdims=True)).mean(0)
+    weights = special.softmax(n * rows @ table.T, axis=-1).mean(0)
     best = int(total.argmax())
     found = []
     for k in np.argsort(-total):

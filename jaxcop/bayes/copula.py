@@ -1,5 +1,6 @@
 """Posterior of the parameters of one copula family: NUTS or a Gaussian approximation, with its diagnostics."""
 
+import math
 import warnings
 from collections.abc import Mapping, Sequence
 from functools import partial
@@ -83,7 +84,7 @@ def _params(copula: Copula, values: Mapping[str, Array]):
 
 
 class _Model(NamedTuple):
-    """A family with its priors on an unconstrained vector; hashable by identity of its parts, so programs are kept."""
+    """A family with its priors on an unconstrained vector."""
 
     copula: Copula
     names: tuple[str, ...]
@@ -92,18 +93,22 @@ class _Model(NamedTuple):
     def values(self, z):
         """Values of the priors' variables, and the log-determinant of the way there."""
         values, log_det, start = {}, 0.0, 0
-        for name, prior in zip(self.names, self.priors, strict=True):
-            bijection = biject_to(prior.support)
-            size = int(np.prod(bijection.inverse_shape(prior.event_shape)))
-            part = z[start : start + size].reshape(bijection.inverse_shape(prior.event_shape))
+        for name, prior, shape in zip(self.names, self.priors, self.shapes, strict=True):
+            bijection, size = biject_to(prior.support), math.prod(shape)
+            part = z[start : start + size].reshape(shape)
             values[name] = bijection(part)
             log_det += jnp.sum(bijection.log_abs_det_jacobian(part, values[name]))
             start += size
         return values, log_det
 
     @property
+    def shapes(self) -> list[tuple[int, ...]]:
+        """Of each prior's variable on the unconstrained scale."""
+        return [biject_to(prior.support).inverse_shape(prior.event_shape) for prior in self.priors]
+
+    @property
     def size(self) -> int:
-        return sum(int(np.prod(biject_to(prior.support).inverse_shape(prior.event_shape))) for prior in self.priors)
+        return sum(map(math.prod, self.shapes))
 
     def log_joint(self, z, u):
         values, log_det = self.values(z)
@@ -217,9 +222,9 @@ def copula_posterior(
             "CopulaDistribution into a model of your own for others"
         )
     _checks.one_of(method, METHODS, "method")
-    for name, value in (("num_chains", num_chains), ("num_draws", num_draws), ("num_warmup", num_warmup)):
-        if not isinstance(value, int) or value < (1 if name != "num_draws" else 4):
-            raise ValueError(f"{name}: expected a whole number of at least 1 (4 draws), got {value!r}; raise it")
+    _checks.whole(num_chains, "num_chains")
+    _checks.whole(num_draws, "num_draws", least=4)
+    _checks.whole(num_warmup, "num_warmup")
     u = check_inside(u)
     if u.ndim < 2 or u.shape[-2] < MIN_ROWS:
         raise ValueError(f"u: expected at least {MIN_ROWS} rows of shape (n, d), got shape {u.shape}; add rows")
@@ -294,8 +299,7 @@ def predictive(key: Key[Array, ""], posterior: CopulaPosterior, num_rows: int) -
 
     Raises ValueError for fewer than 1 row.
     """
-    if not isinstance(num_rows, int) or num_rows < 1:
-        raise ValueError(f"num_rows: expected a whole number of at least 1, got {num_rows!r}; raise it")
+    _checks.whole(num_rows, "num_rows")
     copula = fitting.family_of(posterior.family)
     return _predictive(key, posterior.params, copula, num_rows, posterior.dim)
 

@@ -131,8 +131,7 @@ def evaluate(
     names, train, holdout, tables = _read(train, holdout, synthetic, columns)
     column = _target_column(target, names, holdout)
     for value, name in ((resamples, "resamples"), (floor_draws, "floor_draws")):
-        if not isinstance(value, int) or value < 2:
-            raise ValueError(f"{name}: expected a whole number of at least 2, got {value!r}; raise it")
+        _checks.whole(value, name, least=2)
     for learner in learners:
         _checks.one_of(learner, regression.LEARNERS, "learners")
     progress = progress or (lambda stage, done, total: None)
@@ -299,7 +298,7 @@ def _distances(key, z_train, z_holdout, real, rows, rng, floor_draws, values) ->
         np.concatenate([*rows.values(), halves[:, size:]]),
     )
     for metric, column in found.items():
-        for name, own in zip(rows, column[: -floor_draws or None].reshape(-1, len(real)), strict=True):
+        for name, own in zip(rows, column[:-floor_draws].reshape(-1, len(real)), strict=True):
             values[name][metric] = own
     floors = {metric: column[-floor_draws:] for metric, column in found.items()}
     # The AUC of a classifier that knows nothing (Mann & Whitney 1947) at the sizes compared, as equally likely values.
@@ -319,11 +318,11 @@ def _detect(key, real, rows, generators, values, workers, progress) -> None:
 
 
 def _utility(train, holdout, rows, column, seed, learners, values, workers, progress):
-    jobs = [regression.Job(table, holdout, column, seed) for tables in rows.values() for table in tables]
+    tests = [table for tables in rows.values() for table in tables]
+    jobs = [regression.Job(table, holdout, column, seed) for table in tests]
     scores = regression.utility_many(
         jobs, workers=workers, on_done=lambda done, total: progress("utility", done, total)
     )
-    tests = [table for tables in rows.values() for table in tables]
     # A collapsed generator has a target that does not vary: it has no R2.
     varies = [np.ptp(table[:, column]) > 0 for table in tests]
     used = [table for table, good in zip(tests, varies, strict=True) if good]

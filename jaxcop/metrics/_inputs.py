@@ -54,13 +54,6 @@ def same_columns(real, other, name: str) -> None:
         )
 
 
-def whole(value, name: str, *, least: int = 1) -> int:
-    """Return the whole number ``value`` if it is at least ``least``."""
-    if not isinstance(value, int) or value < least:
-        raise ValueError(f"{name}: expected a whole number of at least {least}, got {value!r}; choose another number")
-    return value
-
-
 def location_scale(reference):
     """Column means and standard deviations (ddof 0); a constant column, legal only inside jit, gets scale 1."""
     scale = reference.std(axis=0)

@@ -74,7 +74,7 @@ def blend_curve(
         for x, name in ((train, "train"), (test, "test"), (synthetic, "synthetic"))
     )
     _inputs.same_columns(train, synthetic, "synthetic")
-    _inputs.whole(repeats, "repeats")
+    _checks.whole(repeats, "repeats")
     grid = np.array(shares, np.float64)
     if grid.ndim != 1 or not grid.size or not ((grid > 0) & (grid < 1)).all():
         raise ValueError(f"shares: expected real shares between 0 and 1, got {tuple(shares)}; leave 0 and 1 out")

@@ -144,7 +144,7 @@ def fit_autoencoders(
     train = _inputs.rows(train, "train", allow_constant=False, min_rows=3)
     latent_dim = (train.shape[1] + 1) // 2 if latent_dim is None else latent_dim
     for name, value in (("num", num), ("hidden", hidden), ("latent_dim", latent_dim), ("steps", steps)):
-        _inputs.whole(value, name)
+        _checks.whole(value, name)
     _checks.positive(learning_rate, "learning_rate")
     return _fit(key, train, num, hidden, latent_dim, steps, learning_rate)
 
@@ -175,4 +175,4 @@ def faed(
         raise ValueError(
             f"real: expected the {fitted} columns of the fit, got {real.shape[1]}; fit autoencoders to this table"
         )
-    return _faed(key, autoencoders, real, synthetic, _inputs.whole(draws, "draws"))
+    return _faed(key, autoencoders, real, synthetic, _checks.whole(draws, "draws"))

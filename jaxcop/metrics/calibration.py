@@ -101,7 +101,7 @@ def permutation_test(
     >>> bool(result.p_value[0, 0] > 0.05), round(float(result.p_value[1, 0]), 2)
     (True, 0.01)
     """
-    _inputs.whole(num_permutations, "num_permutations")
+    _checks.whole(num_permutations, "num_permutations")
     _checks.one_of(alternative, ALTERNATIVES, "alternative")
     return _permutation_test(key, metric, *_inputs.pair(real, synthetic), num_permutations, alternative)
 
@@ -154,7 +154,7 @@ def noise_floor(
     """
     real = _inputs.rows(real, "real")
     for name, value in (("size_real", size_real), ("size_synthetic", size_synthetic), ("num_draws", num_draws)):
-        _inputs.whole(value, name, least=2)
+        _checks.whole(value, name, least=2)
     if not all(0 <= level <= 1 for level in levels):
         raise ValueError(f"levels: expected numbers in [0, 1], got {tuple(levels)}; give shares, not percent")
     return _noise_floor(

@@ -254,7 +254,7 @@ def total_variation(
     >>> [round(float(value[0]), 2) for value in both]
     [0.5, 0.5]
     """
-    _inputs.whole(bins, "bins", least=2)
+    _checks.whole(bins, "bins", least=2)
     return _total_variation(*_inputs.pair(real, synthetic), bins, _checks.one_of(binning, BINNINGS, "binning"))
 
 

@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from jaxcop import _checks
 from jaxcop.metrics import _inputs, marginal
 
 
@@ -102,7 +103,7 @@ def prdc(
     """
     real, synthetic, reference = _inputs.triple(real, synthetic, reference)
     rows = min(real.shape[0], synthetic.shape[-2])
-    if _inputs.whole(k, "k") >= rows:
+    if _checks.whole(k, "k") >= rows:
         raise ValueError(f"k: expected fewer neighbours than rows, got k = {k} for {rows} rows; lower k or add rows")
     return _prdc(real, synthetic, reference, k)
 
@@ -171,5 +172,5 @@ def alpha_beta(
     >>> bool(good > 0.9), bool(shrunk < 0.5)
     (True, True)
     """
-    _inputs.whole(levels, "levels", least=3)
+    _checks.whole(levels, "levels", least=3)
     return _alpha_beta(*_inputs.triple(real, synthetic, reference), levels)

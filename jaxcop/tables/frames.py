@@ -93,7 +93,7 @@ def aligned_tables(
             f"{others}: expected data frames like {sorted(frames)}, got arrays; give frames or arrays only"
         )
     if not frames:
-        arrays = {name: _as_floats(table, name) for name, table in tables.items()}
+        arrays = {name: _checks.table(x, name, min_rows=1, allow_constant=True) for name, x in tables.items()}
         width = next(iter(arrays.values())).shape[1]
         names = tuple(f"x{j}" for j in range(width)) if columns is None else tuple(map(str, columns))
         for name, array in arrays.items():
@@ -131,14 +131,3 @@ def aligned_tables(
         single = all(frame[column].dtype == np.float32 for column in names)
         arrays[name] = frame[names].to_numpy(np.float32 if single else np.float64, na_value=np.nan)
     return tuple(map(str, names)), arrays
-
-
-def _as_floats(table, name: str) -> np.ndarray:
-    try:
-        array = np.asarray(table)
-        array = array if array.dtype == np.float32 else array.astype(np.float64)
-    except (TypeError, ValueError) as error:
-        raise ValueError(f"{name}: expected numbers, got values that are not ({error}); encode or drop text") from error
-    if array.ndim != 2:
-        raise ValueError(f"{name}: expected shape (rows, columns), got {array.shape}; reshape it to two dimensions")
-    return array
