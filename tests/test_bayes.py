@@ -10,6 +10,7 @@ import numpyro.distributions as dist
 import pytest
 from jaxcop import bayes
 from jaxcop.bayes import _diagnostics
+from jaxcop.bayes import copula as copula_module
 from jaxcop.copulas import FAMILIES, clayton, gaussian, gumbel, independence, student_t
 from numpyro.infer import MCMC, NUTS, Predictive
 from scipy import stats
@@ -106,6 +107,31 @@ def quadrature(u):
 @pytest.fixture(scope="module")
 def found():
     return bayes.copula_posterior(jax.random.key(0), TWO, "clayton", num_draws=2000, num_warmup=400)
+
+
+@pytest.mark.parametrize(
+    ("family", "priors"),
+    [
+        ("clayton", {}),
+        ("frank", {}),
+        (
+            "gumbel",
+            {"theta": dist.TransformedDistribution(dist.LogNormal(0.0, 0.5), dist.transforms.AffineTransform(1, 1))},
+        ),
+        ("gaussian", {}),
+        ("student_t", {"df": dist.LogNormal(1.0, 0.5)}),
+    ],
+    ids=["clayton", "frank", "gumbel", "gaussian", "student_t"],
+)
+def test_without_rows_the_sampled_density_is_the_prior(family, priors):
+    """It integrates to one over the unconstrained scale only if every change of variables brings its Jacobian."""
+    chosen = copula_module._checked_priors(FAMILIES[family], 2, priors)
+    model = copula_module._Model(FAMILIES[family], tuple(chosen), tuple(chosen.values()))
+    axis = np.linspace(-30, 30, 801)
+    grid = np.stack(np.meshgrid(*[axis] * model.size, indexing="ij"), -1).reshape(-1, model.size)
+    density = jax.vmap(lambda z: model.log_joint(z, jnp.zeros((0, 2))))(grid)
+    total = np.exp(np.asarray(density)).sum() * (axis[1] - axis[0]) ** model.size
+    assert abs(total - 1) < 1e-3
 
 
 def test_nuts_agrees_with_quadrature(found):

@@ -98,12 +98,12 @@ def test_matched_moments_do_not_hide_another_shape(found):
 def test_p_values_and_floors(found):
     by_place = {(s.generator, s.metric): s for s in found.scores}
     for metric in ("ks", "mmd", "spearman"):
-        assert by_place["good", metric].p_value > 0.01
+        assert by_place["good", metric].p_value > 0.04  # 49 permutations: the smallest is 0.02
         score = by_place["good", metric]
         assert score.floor_low <= score.floor <= score.floor_high
     assert by_place["mode_drop", "ks"].p_value == pytest.approx(1 / 50)
     assert by_place["shuffled", "spearman"].p_value == pytest.approx(1 / 50)
-    assert by_place["shuffled", "ks"].p_value > 0.01
+    assert by_place["shuffled", "ks"].p_value > 0.04
     assert np.isnan(by_place["good", "coverage"].p_value)
 
 
