@@ -276,11 +276,15 @@ def _checked_priors(copula: Copula, dim: int, priors: Mapping[str, dist.Distribu
                 )
             continue
         low, high = _domain(copula, name, dim)
+        # The declared support is what the chains walk on, wherever the mass is.
         draws = np.asarray(prior.sample(jax.random.key(0), (1000,)))
-        if prior.event_shape or prior.batch_shape or not ((draws >= low) & (draws <= high)).all():
+        walked = np.asarray(biject_to(prior.support)(jnp.linspace(-10, 10, 101)))
+        inside = all(((x >= low) & (x <= high)).all() for x in (draws, walked))
+        if prior.event_shape or prior.batch_shape or not inside:
             raise ValueError(
-                f"priors: expected a scalar prior of {name} inside ({low}, {high}) for {copula.name} in "
-                f"dimension {dim}, got {type(prior).__name__} with mass outside or another shape; truncate it"
+                f"priors: expected a scalar prior of {name} with its support inside ({low}, {high}) for {copula.name} "
+                f"in dimension {dim}, got {type(prior).__name__} on {prior.support} or of another shape; truncate it, "
+                "or give its AffineTransform the domain that it has"
             )
     return chosen
 
