@@ -318,6 +318,36 @@ def test_tau_gradient_is_finite(case):
     assert all(bool(jnp.isfinite(leaf).all()) for leaf in jax.tree.leaves((value, slope)))
 
 
+@pytest.mark.parametrize(
+    ("family", "theta", "tau"),
+    [
+        ("frank", 2.9, lambda t: 1 - 4 / t * (1 - mpmath.quad(lambda x: x / mpmath.expm1(x), [0, t]) / t)),
+        (
+            "joe",
+            1.7,
+            lambda t: 1 - 4 * mpmath.nsum(lambda k: 1 / (k * (t * k + 2) * (t * (k - 1) + 2)), [1, mpmath.inf]),
+        ),
+    ],
+)
+def test_curvature_of_the_inverse_of_tau(family, theta, tau):
+    """The second derivative of an inverse function is -tau'' / tau'**3."""
+    slope, bend = (float(mpmath.diff(tau, theta, order)) for order in (1, 2))
+    module = BUILT[family]
+    got = jax.grad(jax.grad(lambda t: module.from_kendall_tau(t).theta))(float(tau(theta)))
+    assert_close(got, -bend / slope**3, rtol=1e-8)
+
+
+def test_inverse_of_a_mixture_in_its_corners():
+    """A second component of the other tails leaves parts of the corner to rounding: finite and inside all the same."""
+    params = student_t.Params(jnp.array([[1, 0.9], [0.9, 1]]), 3.0)
+    both = mixture_of(student_t.COPULA, survival(student_t.COPULA))
+    ends = np.array([1e-12, 1e-9, 1e-6, 0.5, 1 - 1e-6, 1 - 1e-9, 1 - 1e-12])
+    w = np.stack(np.meshgrid(ends, ends, indexing="ij"), -1)
+    u = both.inverse_rosenblatt(w, blend.Params(np.zeros(2), (params, params)))
+    assert bool(((u > 0) & (u < 1)).all())
+    assert_close(both.rosenblatt(u, blend.Params(np.zeros(2), (params, params))), w, atol=1e-4)
+
+
 @pytest.mark.parametrize("family", ARCHIMEDEAN)
 def test_no_dependence_is_independence(family):
     params = BUILT[family].from_kendall_tau(jnp.asarray(0.0))
@@ -477,7 +507,11 @@ def test_contract_is_complete():
         (lambda: gaussian.logpdf(np.array([0.5, 0.5]), gaussian.Params(np.ones((2, 2)))), "positive definite"),
         (lambda: gaussian.sample(jax.random.key(0), gaussian.Params(np.eye(2)), (5, 3)), r"\(\.\.\., 2\)"),
         (lambda: gaussian.from_kendall_tau(np.array([[1, 2.0], [2.0, 1]])), r"\[-1, 1\]"),
+        (lambda: gaussian.from_kendall_tau(np.array([[1, 0.2], [0.3, 1]])), "symmetric"),
+        (lambda: gaussian.from_kendall_tau(np.array([[0.5, 0.2], [0.2, 1]])), "ones on the diagonal"),
+        (lambda: gaussian.unconstrain(gaussian.Params(np.eye(2)), 3), "dim: expected 2"),
         (lambda: student_t.logpdf(np.array([0.5, 0.5]), student_t.Params(np.eye(2), 0.0)), "df"),
+        (lambda: student_t.from_kendall_tau(np.eye(2), df=-1.0), "df"),
         (lambda: student_t.unconstrain(student_t.Params(np.eye(2), 1e6), 2), "df"),
     ],
 )

@@ -6,7 +6,7 @@ distribution of u_j given the coordinates before it is exp(D_{j-1}(t_j) - D_{j-1
 
 import math
 from collections.abc import Callable
-from functools import cache, reduce
+from functools import cache, partial, reduce
 
 import jax
 import jax.numpy as jnp
@@ -209,11 +209,17 @@ def in_order(a: Array, b: Array) -> tuple[Array, Array]:
     return jnp.where(swap, b, a), jnp.where(swap, a, b)
 
 
+@partial(jax.custom_jvp, nondiff_argnums=(0,))
 def invert_tau(tau_of: Callable, tau: Array, start: Array) -> Array:
     """theta with ``tau_of(theta)`` = tau, elementwise, by Newton's method from ``start``; differentiable in tau."""
-    theta = jax.lax.stop_gradient(solve_increasing(lambda theta: tau_of(theta) - tau, start))
-    value, slope = jax.jvp(tau_of, (theta,), (jnp.ones_like(theta),))
-    return theta - (value - tau) / slope
+    return solve_increasing(lambda theta: tau_of(theta) - tau, start)
+
+
+@invert_tau.defjvp
+def _(tau_of, primals, tangents):
+    theta = invert_tau(tau_of, *primals)
+    _, slope = jax.jvp(tau_of, (theta,), (jnp.ones_like(theta),))
+    return theta, tangents[0] / slope
 
 
 def log_exponentials(key, shape, dtype) -> Array:

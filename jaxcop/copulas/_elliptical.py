@@ -6,7 +6,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from jaxcop import correlation as _correlation
-from jaxcop._numerics import as_float, concrete
+from jaxcop._numerics import concrete
 
 
 def whiten(x: Float[Array, "*b d"], correlation: Float[Array, "d d"]) -> Float[Array, "*b d"]:
@@ -63,13 +63,18 @@ def tau_of(correlation: Float[Array, "d d"]) -> Float[Array, "d d"]:
 
 def correlation_of(tau: Float[Array, "d d"]) -> Float[Array, "d d"]:
     """sin(pi tau / 2) with a unit diagonal; not always positive definite."""
-    tau = as_float(tau)
-    if tau.ndim != 2 or tau.shape[0] != tau.shape[1]:
-        raise ValueError(f"tau: expected a square matrix, got shape {tau.shape}; pass one tau per pair of columns")
+    tau = _correlation.check_correlation(tau, "tau", definite=False)
     values = concrete(tau)
-    if values is not None and not (np.abs(values) <= 1).all():
-        raise ValueError(f"tau: expected entries in [-1, 1], got {values}; estimate it with kendall_tau")
+    if values is not None and not ((np.abs(values) <= 1).all() and (np.diagonal(values) == 1).all()):
+        raise ValueError(f"tau: expected entries in [-1, 1] and ones on the diagonal, got {values}; use kendall_tau")
     return jnp.where(np.eye(tau.shape[0], dtype=bool), 1, jnp.sin(np.pi / 2 * tau))
+
+
+def to_vector(correlation: Float[Array, "d d"], dim: int) -> Float[Array, "k"]:
+    """``correlation.to_vector`` of a matrix of ``dim`` rows."""
+    if len(correlation) != dim:
+        raise ValueError(f"dim: expected {len(correlation)}, the size of the correlation, got {dim}; pass that")
+    return _correlation.to_vector(correlation)
 
 
 def start_correlation(u: Float[Array, "n d"], mask, shrinkage) -> Float[Array, "d d"]:

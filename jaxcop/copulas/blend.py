@@ -82,7 +82,10 @@ def _mixture_of(copulas: tuple[Copula, ...]) -> Copula:
             flat = u.reshape(-1, u.shape[-1])
             value = c.rosenblatt(flat, p)
             slopes = [jax.jvp(lambda v: c.rosenblatt(v, p), (flat,), (e,))[1][:, j] for j, e in enumerate(units(flat))]
-            return value.reshape(u.shape), jnp.log(jnp.stack(slopes, -1)).reshape(u.shape)
+            # A slope that underflows, or none, counts as the smallest number: infinities would cancel below.
+            slopes, info = jnp.stack(slopes, -1), jnp.finfo(u.dtype)
+            slopes = jnp.fmax(jnp.minimum(slopes, info.max), info.tiny)
+            return value.reshape(u.shape), jnp.log(slopes).reshape(u.shape)
 
         values, slopes = zip(*(both(c, p) for c, p in zip(copulas, components, strict=True)), strict=True)
         return jnp.stack(values, -1), jnp.stack(slopes, -1)
@@ -104,7 +107,7 @@ def _mixture_of(copulas: tuple[Copula, ...]) -> Copula:
     def solve(w, params):
         def coordinate(u, j):
             def excess(v):
-                moved = u.at[..., j].set(jax.nn.sigmoid(v))
+                moved = u.at[..., j].set(open_unit(jax.nn.sigmoid(v)))
                 value = jnp.clip(blended(moved, params)[..., j], jnp.finfo(w.dtype).tiny, 1 - jnp.finfo(w.dtype).epsneg)
                 return jnp.log(value) - jnp.log1p(-value) - goal[..., j]
 

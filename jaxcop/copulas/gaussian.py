@@ -10,7 +10,7 @@ from jaxtyping import Array, Bool, Float
 from jaxcop import correlation as _correlation
 from jaxcop._numerics import as_float, normal_cdf, open_unit, promote
 from jaxcop.copulas._contract import Copula, TailDependence, check_inside, check_points, check_shape, split_cube
-from jaxcop.copulas._elliptical import colour, correlation_of, quadratic, start_correlation, tau_of, whiten
+from jaxcop.copulas._elliptical import colour, correlation_of, quadratic, start_correlation, tau_of, to_vector, whiten
 
 
 class Params(NamedTuple):
@@ -146,7 +146,7 @@ def unconstrain(params: Params, dim: int) -> Float[Array, "k"]:
     >>> print(unconstrain(Params(jnp.eye(3)), 3))
     [0. 0. 0.]
     """
-    return _correlation.to_vector(params.correlation)
+    return to_vector(_check(params), dim)
 
 
 def start(key, u: Float[Array, "n d"], mask: Bool[Array, "n"], shrinkage=None) -> Params:

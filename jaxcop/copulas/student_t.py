@@ -21,7 +21,16 @@ from jaxcop._student_t import (
     student_t_quantile_terms,
 )
 from jaxcop.copulas._contract import Copula, TailDependence, check_inside, check_points, check_shape
-from jaxcop.copulas._elliptical import colour, correlation_of, quadratic, solve, start_correlation, tau_of, whiten
+from jaxcop.copulas._elliptical import (
+    colour,
+    correlation_of,
+    quadratic,
+    solve,
+    start_correlation,
+    tau_of,
+    to_vector,
+    whiten,
+)
 
 # Where df has unconstrained coordinates: outside, no likelihood on real data tells one value from the next.
 DF_BOUNDS = (0.5, 1e4)
@@ -37,11 +46,15 @@ class Params(NamedTuple):
     df: Float[Array, ""]
 
 
+def _check_df(df):
+    values = concrete(df)
+    if values is not None and not (values.shape == () and np.isfinite(values) and values > 0):
+        raise ValueError(f"df: expected one finite number above 0, got {values}; the Gaussian copula is the limit")
+    return df
+
+
 def _check(params: Params) -> Params:
-    df = concrete(params.df)
-    if df is not None and not (df.shape == () and np.isfinite(df) and df > 0):
-        raise ValueError(f"df: expected one finite number above 0, got {df}; the Gaussian copula is the limit")
-    return Params(*promote(_correlation.check_correlation(params.correlation), params.df))
+    return Params(*promote(_correlation.check_correlation(params.correlation), _check_df(params.df)))
 
 
 @jax.jit
@@ -225,7 +238,7 @@ def from_kendall_tau(tau: Float[Array, "d d"], *, df: float = 4.0) -> Params:
     [[1.  0.5]
      [0.5 1. ]]
     """
-    return Params(*promote(correlation_of(tau), df))
+    return Params(*promote(correlation_of(tau), _check_df(df)))
 
 
 def tail_dependence(params: Params) -> TailDependence:
@@ -293,7 +306,7 @@ def unconstrain(params: Params, dim: int) -> Float[Array, "k"]:
     [ 0.   -0.35]
     """
     correlation, df = _check(params)
-    return jnp.append(_correlation.to_vector(correlation), df_to_real(df))
+    return jnp.append(to_vector(correlation, dim), df_to_real(df))
 
 
 def start(key, u: Float[Array, "n d"], mask: Bool[Array, "n"], shrinkage=None) -> Params:
