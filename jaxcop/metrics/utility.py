@@ -11,6 +11,7 @@ import joblib
 import numpy as np
 import xgboost
 from jaxtyping import Float
+from joblib.parallel import get_active_backend
 from sklearn.ensemble import RandomForestRegressor, StackingRegressor
 
 from jaxcop import _checks
@@ -200,7 +201,7 @@ def utility_many(
 
     Each fit has one thread of its own, so the scores do not depend on ``workers``. ``on_done(finished, total)`` is
     called in the calling thread as the results come in. Another joblib backend set by ``joblib.parallel_config``
-    carries the same jobs to other machines.
+    (Dask, Ray) carries the same jobs to other machines; one that returns all results at once is watched in vain.
 
     Raises ValueError as ``regress`` does, for any of the jobs, before the first fit.
 
@@ -210,7 +211,9 @@ def utility_many(
     True
     """
     checked = [_checked(Job(*job)) for job in jobs]
-    parallel = joblib.Parallel(n_jobs=workers, prefer="threads", return_as="generator")
+    backend, _ = get_active_backend(prefer="threads")
+    gather = "generator" if backend.supports_return_generator else "list"
+    parallel = joblib.Parallel(n_jobs=workers, prefer="threads", return_as=gather)
     finished = []
     results = parallel(joblib.delayed(_fit_and_score)(job) for job in checked)
     for result in cast(Iterable[list[Scores]], results):
