@@ -12,7 +12,7 @@ import numpy as np
 from jaxcop.metrics.comparison import Difference, paired_difference
 from jaxcop.metrics.utility import XGBOOST
 from jaxcop.report import figures
-from jaxcop.report.tables import Table, column, mean_sd, to_markdown, to_rich
+from jaxcop.report.tables import Table, column, mean_sd, numbers, to_markdown, to_rich
 from rich.console import Console
 
 import blasts
@@ -182,9 +182,8 @@ def _tuning_table(result: study.Result) -> Table:
     rows = []
     for name, tuned in result.tuned.items():
         for index, choice in enumerate(tuned.grid):
-            numbers = ", ".join(f"{key} {value:g}" for key, value in choice._asdict().items())
             chosen = int((tuned.choice == index).sum())
-            rows.append((f"{name}: {numbers}", mean_sd(tuned.rmse[:, index]), str(chosen)))
+            rows.append((f"{name}: {numbers(choice)}", mean_sd(tuned.rmse[:, index]), str(chosen)))
     caption = (
         f"Protocol {result.protocol}: choices on the inner validation fold of each training set (lowest RMSE of a "
         "regressor trained on synthetic rows of a model fitted to the rest); the test rows are not in it."

@@ -7,14 +7,14 @@ import itertools
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxcop import copulas, evaluation, sweep
-from jaxcop.metrics.utility import Job, utility_many
+from jaxcop import copulas, evaluation, sweep, tuning
 from jaxcop.synthesizers import Synthesizer
 
 # One purpose, one stream: tuning, fitting, sampling and scoring never share random numbers.
@@ -87,22 +87,19 @@ def tune(
     RMSE of the regressor trained on ``num_rows`` synthetic rows; the lowest wins. Tables are padded to ``length`` rows,
     so that the program is the one that ``fit`` runs. ``store`` keeps fits as in ``sweep.replicate``, here and there.
     """
-    synthesizer, grid, _ = generator
-    split, choice = _replicas(range(len(inner)), range(len(grid)))
-    x, mask = sweep.stack([train.astype(np.float32) for train, _ in inner], length=length)
-    hyper = _stack_hypers([grid[index] for index in choice])
-    zero = np.zeros_like(split)
-    fitted = sweep.replicate(
-        synthesizer.fit, keys(zero, split, TUNE), x[split], mask[split], hyper, progress=progress, store=store
+    pairs = np.zeros(len(inner)), range(len(inner))
+    rmse = tuning.search(
+        jnp.stack([keys(*pairs, TUNE), keys(*pairs, TUNE, 1)], 1),
+        inner,
+        generator.synthesizer,
+        generator.grid,
+        partial(tuning.tstr_rmse, target_column=target_column),
+        num_rows,
+        length=length,
+        progress=progress,
+        store=store,
     )
-    rows = sweep.replicate(synthesizer.sample, keys(zero, split, TUNE, 1), fitted, static=(num_rows,))
-    rows = np.asarray(rows)
-    usable = np.flatnonzero(np.isfinite(rows).all((1, 2)))
-    scores = utility_many([Job(rows[i], inner[split[i]][1], target_column, int(split[i])) for i in usable])
-    rmse = np.full(len(split), np.inf)
-    rmse[usable] = [score.rmse for score in scores]
-    rmse = rmse.reshape(len(inner), len(grid))
-    return Tuned(grid, rmse, rmse.argmin(1))
+    return Tuned(generator.grid, rmse, rmse.argmin(1))
 
 
 def fit(

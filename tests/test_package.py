@@ -50,7 +50,7 @@ def test_no_private_or_dated_jax():
         ("tables", ("copulas", "vae", "synthesizers", "evaluation", "sweep", "report", "metrics")),
         ("copulas", ("vae", "synthesizers", "evaluation", "sweep", "report", "metrics")),
         ("vae", ("copulas", "synthesizers", "evaluation", "sweep", "report", "metrics")),
-        ("synthesizers", ("evaluation", "report", "metrics")),
+        ("synthesizers", ("evaluation", "report", "metrics", "sweep", "tuning")),
     ],
 )
 def test_imports_point_downwards(lower, forbidden):

@@ -35,6 +35,32 @@ def column(records: Sequence[Mapping], metric: str) -> list[float]:
     return [record.get(metric, np.nan) for record in records]
 
 
+def numbers(hyper) -> str:
+    """``name value`` of every number of a NamedTuple.
+
+    >>> from jaxcop.synthesizers.controls import Smoothing
+    >>> numbers(Smoothing(0.5))
+    'bandwidth 0.5'
+    """
+    return ", ".join(f"{name} {value:g}" for name, value in hyper._asdict().items())
+
+
+def tuning_table(tuned) -> Table:
+    """Every choice of a ``tuning.Tuned``, its score over the folds, and by which rule one was taken."""
+    rule = {
+        "lowest": "the lowest mean",
+        "one_standard_error": "the first within one standard error of the lowest mean",
+    }[tuned.rule]
+    folds = len(tuned.scores)
+    errors = tuned.scores.std(0, ddof=1) / np.sqrt(folds)
+    rows = [
+        (numbers(hyper), f"{mean:.4f}", f"{error:.4f}", "chosen" if index == tuned.choice else "")
+        for index, (hyper, mean, error) in enumerate(zip(tuned.grid, tuned.scores.mean(0), errors, strict=True))
+    ]
+    caption = f"Scores on {folds} inner folds, lower is better. Rule: {rule}."
+    return Table(caption, ("choice", "mean score", "standard error", ""), tuple(rows))
+
+
 def to_markdown(table: Table) -> str:
     """The table as Markdown, numbers to the right.
 
