@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int, Key
 from sklearn.model_selection import GroupKFold, KFold
@@ -55,7 +56,7 @@ def mmd(rows: np.ndarray, validation: Sequence[np.ndarray], fold: np.ndarray):
     """Unbiased squared maximum mean discrepancy from the fold."""
     scores = np.empty(len(rows))
     for i in np.unique(fold):
-        scores[fold == i] = metrics.mmd(validation[i], rows[fold == i]).unbiased
+        scores[fold == i] = metrics.mmd(jnp.asarray(validation[i]), jnp.asarray(rows[fold == i])).unbiased
     return scores
 
 
@@ -79,7 +80,7 @@ def search(
     """
     pair, choice = (axis.ravel() for axis in np.indices((len(inner), len(grid))))
     x, mask = sweep.stack([np.asarray(train, np.float32) for train, _ in inner], length=length)
-    hyper = jax.tree.map(lambda *values: np.asarray(values, np.float32), *[grid[index] for index in choice])
+    hyper = jax.tree.map(lambda *values: np.asarray(values, np.float32), *[grid[int(index)] for index in choice])
     fitted = sweep.replicate(synthesizer.fit, keys[pair, 0], x[pair], mask[pair], hyper, progress=progress, store=store)
     rows = np.asarray(sweep.replicate(synthesizer.sample, keys[pair, 1], fitted, static=(num_rows,)))
     usable = np.flatnonzero(np.isfinite(rows).all((1, 2)))
@@ -90,7 +91,7 @@ def search(
 
 def tune(
     key: Key[Array, ""],
-    x: Float[Array, "n d"],
+    x: Float[Array | np.ndarray, "n d"],
     synthesizer: Synthesizer,
     grid: Sequence[Any],
     *,
@@ -115,7 +116,6 @@ def tune(
     Raises ValueError for an empty grid, values the synthesizer refuses, fewer than 2 folds or more than groups or rows
     allow, a column that is not there, no choice with a finite score.
 
-    >>> import jax.numpy as jnp
     >>> from jaxcop import synthesizers
     >>> x = np.random.default_rng(0).normal(size=(60, 2))
     >>> smoothed = synthesizers.smoothed()
