@@ -109,6 +109,6 @@ def class_weights(
     [0.1667, 0.1667, 0.1667, 0.5]
     """
     mask = jnp.ones(jnp.shape(labels), bool) if mask is None else mask
-    one_hot = jax.nn.one_hot(labels, num_classes) * mask[:, None]
+    one_hot = jax.nn.one_hot(jnp.asarray(labels).astype(int), num_classes) * mask[:, None]
     share = (one_hot @ one_hot.sum(0)) / mask.sum()
     return jax.nn.softmax(jnp.where(mask, -alpha * jnp.log(jnp.where(mask, share, 1)), -jnp.inf))

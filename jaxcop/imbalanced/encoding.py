@@ -75,7 +75,7 @@ def encode(x: Float[Array, "n d"], scaling: Scaling, levels: Levels) -> Float[Ar
     if not any(levels):
         return scaled
     parts = [
-        jax.nn.one_hot(x[:, j], level, dtype=x.dtype) if level else scaled[:, j : j + 1]
+        jax.nn.one_hot(x[:, j].astype(int), level, dtype=x.dtype) if level else scaled[:, j : j + 1]
         for j, level in enumerate(levels)
     ]
     return jnp.concatenate(parts, axis=1)
