@@ -107,12 +107,18 @@ def ranks(scores: dict[str, np.ndarray], metric: str) -> dict[str, float]:
     return dict(zip(scores, ranked.mean(1), strict=True))
 
 
+def cell(values: np.ndarray) -> str:
+    """Mean (SD) with about three significant digits: the metrics are orders of magnitude apart."""
+    size = np.nanmean(np.abs(values)) if np.isfinite(values).any() else 1.0
+    return mean_sd(values, int(np.clip(2 - np.floor(np.log10(size or 1.0)), 0, 4)))
+
+
 def main_table(config: Study, records, learner: str, test: str) -> Table:
     metrics = metrics_of(config, test)
     found = {metric: matrix(records, learner, test, metric) for metric in metrics}
     rank = ranks(found[metrics[0]], metrics[0])
     rows = tuple(
-        (arm, *(mean_sd(found[metric][arm], 4 if metric == "mape" else 3) for metric in metrics), f"{rank[arm]:.1f}")
+        (arm, *(cell(found[metric][arm]) for metric in metrics), f"{rank[arm]:.1f}")
         for arm in sorted_arms(found[metrics[0]], metrics[0])
     )
     header = ("arm", *(LABELS[metric] for metric in metrics), f"mean rank ({LABELS[metrics[0]]})")
@@ -178,7 +184,7 @@ def band_table(records, learner: str, test: str) -> Table:
     found = [matrix(records, learner, test, f"rmse_band{band}") for band in range(4)]
     count = [matrix(records, learner, test, f"rows_band{band}") for band in range(4)]
     per_band = [np.nanmean(next(iter(part.values()))) for part in count]
-    rows = tuple((arm, *(mean_sd(part[arm]) for part in found)) for arm in sorted_arms(found[-1], "rmse"))
+    rows = tuple((arm, *(cell(part[arm]) for part in found)) for arm in sorted_arms(found[-1], "rmse"))
     names = ("phi < 0.25", "0.25 to 0.5", "0.5 to 0.75", "0.75 to 1")
     header = tuple(f"{name} ({rows:.0f} rows)" for name, rows in zip(names, per_band, strict=True))
     return Table(f"RMSE per band of relevance. Test rows: {test}. Learner: {learner}.", ("arm", *header), rows)

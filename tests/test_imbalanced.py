@@ -1,5 +1,8 @@
 """Imbalanced regression: weights, relevance, bandwidths and scores against scipy and hand-computed cases."""
 
+import json
+from pathlib import Path
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -11,6 +14,7 @@ from jaxcop.imbalanced.relevance import automatic_points, control_points, releva
 from jaxcop.imbalanced.scores import by_relevance, mape, median_absolute_error, sera, weighted_mse
 from scipy import integrate, interpolate, stats
 
+REFERENCE = Path(__file__).parent / "reference"
 TOLERANCE = {"float32": 2e-4, "float64": 1e-9}
 
 
@@ -170,8 +174,8 @@ def test_covariance_root_of_a_repeated_column(seed):
     np.testing.assert_allclose(root @ root.T, np.cov(z[:30].T), atol=1e-12)
 
 
-def test_adaptive_factors_follow_the_density(seed):
-    z = np.random.default_rng(seed).standard_t(3, size=(50, 2))
+def test_adaptive_factors_follow_the_density():
+    z = np.random.default_rng(0).standard_t(3, size=(50, 2))
     mask = np.arange(50) < 40
     factor = bootstrap.bandwidth(40, 2)
     f = stats.gaussian_kde(z[:40].T, bw_method="silverman")(z[:40].T)
@@ -180,7 +184,8 @@ def test_adaptive_factors_follow_the_density(seed):
     assert bootstrap.adaptive_factors(jnp.asarray(z), jnp.asarray(mask), factor, sensitivity=0.0) == pytest.approx(1)
 
 
-def test_smoothed_bootstrap_has_the_covariance_of_its_kernel(key):
+def test_smoothed_bootstrap_has_the_covariance_of_its_kernel():
+    key = jax.random.key(0)
     z = np.random.default_rng(1).normal(size=(40, 2)) @ np.array([[1.0, 0.5], [0, 2.0]])
     weights = np.arange(1.0, 41)
     draws = imbalanced.smoothed_bootstrap(key, z, weights, 60_000, rule="scott", multiplier=2.0)
@@ -206,8 +211,19 @@ def test_the_mixing_rule():
     assert mixed.tolist() == [[4, 5], [0, 1], [-1, -1], [-1, -1], [6, 7], [-1, -1]]
 
 
-def test_the_inverse_density_draw_flattens_the_target(key):
+def test_the_inverse_density_draw_flattens_the_target():
+    key = jax.random.key(0)
     y = np.random.default_rng(0).exponential(size=2000)
     index = np.asarray(bootstrap.inverse_density_draw(key, y, 1.0))
     assert np.median(y[index]) > 2 * np.median(y)
     assert index.shape == y.shape
+
+
+@pytest.mark.parametrize(
+    "case", json.loads((REFERENCE / "smogn_relevance.json").read_text())["cases"], ids=lambda c: c["name"]
+)
+def test_relevance_is_that_of_another_package(case):
+    """Box-plot control points and relevance by smogn, an independent implementation."""
+    points = automatic_points(np.array(case["y"]))
+    np.testing.assert_allclose(np.column_stack(points), case["control_points"], rtol=1e-12)
+    np.testing.assert_allclose(relevance(np.array(case["y"]), points), case["phi"], atol=1e-12)

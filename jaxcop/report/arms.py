@@ -7,6 +7,7 @@ import numpy as np
 from jaxtyping import Float
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.ticker import MaxNLocator
 
 from jaxcop.metrics.comparison import Difference
 from jaxcop.report.figures import COLOURS, GREY, save
@@ -59,6 +60,8 @@ def boxes(
         everything = np.concatenate(values)
         if everything.size and everything.min() > 0 and everything.max() > 100 * everything.min():
             axes.set_xscale("log")
+        else:
+            axes.xaxis.set_major_locator(MaxNLocator(5))
         axes.set_yticks(range(1, len(arms) + 1), labels if k % columns == 0 else [""] * len(arms), fontsize=8)
         axes.invert_yaxis()
         axes.set_xlabel(metric, fontsize=9)
