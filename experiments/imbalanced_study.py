@@ -15,6 +15,7 @@ import joblib
 import numpy as np
 from jaxcop import imbalanced, sweep
 from jaxcop.imbalanced import Config, ControlPoints, Hyper
+from jaxcop.imbalanced.density import check_target
 from jaxcop.imbalanced.encoding import Levels
 from jaxcop.metrics import utility
 from jaxcop.synthesizers import Synthesizer, imbalanced_arms
@@ -112,7 +113,7 @@ def cases(config: Study) -> tuple[list[Case], Levels]:
     for seed in config.seeds:
         data = load(config, seed)
         table, levels = data.table.astype(np.float32), data.levels
-        imbalanced.density.check_target(table[:, -1], f"target {data.columns[-1]}")
+        check_target(table[:, -1], f"target {data.columns[-1]}")
         split = row_split(np.arange(len(table)), seed=seed, test_size=config.test_share)
         train, test = table[split.train], table[split.test]
         points = (

@@ -61,13 +61,13 @@ def read(
     stray = sorted(set(categorical) - set(features))
     if stray:
         raise ValueError(f"categorical: expected names among the features, got {stray}; add them to --columns")
-    frame = frame[[*features, target]].copy()
+    frame = pd.DataFrame(frame, columns=pd.Index([*features, target]))
     levels = []
     for column in frame.columns:
         if column not in categorical:
             levels.append(0)
             continue
-        values = frame[column]
+        values = pd.Series(frame[column])
         if values.isna().any():
             raise ValueError(
                 f"{path}: expected no missing value in {column!r}, got {int(values.isna().sum())}; drop them"

@@ -189,7 +189,7 @@ def mixed_table():
     return np.c_[x[:, 0], kind, x[:, 1], x[:, -1] * (1 + kind)].astype(np.float32)
 
 
-def test_categories_come_back_as_codes():
+def test_categories_are_one_hot_and_back():
     x = mixed_table()
     encoded = encoding.encode(jnp.asarray(x), encoding.fit(jnp.asarray(x), jnp.ones(80, bool)), LEVELS)
     assert encoded.shape == (80, 6)
@@ -197,6 +197,11 @@ def test_categories_come_back_as_codes():
     np.testing.assert_allclose(
         encoding.decode(encoded, encoding.fit(jnp.asarray(x), jnp.ones(80, bool)), LEVELS), x, atol=1e-5
     )
+
+
+@pytest.mark.slow
+def test_arms_draw_codes():
+    x = mixed_table()
     for arm in (
         synthesizers.david(CONFIG, levels=LEVELS, mixing=False),
         synthesizers.smoothed_raw(levels=LEVELS, mixing=False),

@@ -5,6 +5,7 @@ from functools import partial
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.typing import ArrayLike
 from jaxtyping import Array, Bool, Float, Int, Key
 
 from jaxcop import _checks
@@ -114,12 +115,12 @@ def smoothed_draw(
 
 def smoothed_bootstrap(
     key: Key[Array, ""],
-    z: Float[Array, "n d"],
-    weights: Float[Array, " n"],
+    z: Float[ArrayLike, "n d"],
+    weights: Float[ArrayLike, " n"],
     num_rows: int,
     *,
     rule: str = "silverman",
-    multiplier: float | Float[Array, ""] = 1.0,
+    multiplier: float | Float[ArrayLike, ""] = 1.0,
     adaptive: bool = False,
 ) -> Float[Array, "m d"]:
     r"""Draws from the weighted kernel density of the rows of ``z``: a row i ~ ``weights`` plus N(0, H_i).
@@ -167,7 +168,7 @@ def check_weights(weights, num_rows: int, name: str = "weights") -> None:
 
 
 def inverse_density_draw(
-    key: Key[Array, ""], y: Float[Array, " n"], alpha: float, num_rows: int | None = None
+    key: Key[Array, ""], y: Float[ArrayLike, " n"], alpha: float, num_rows: int | None = None
 ) -> Int[Array, " m"]:
     """Row numbers drawn with P(i) proportional to f(y_i)^-alpha: a test set in which rare targets are common.
 

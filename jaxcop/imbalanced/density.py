@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.scipy.special import logsumexp
+from jax.typing import ArrayLike
 from jaxtyping import Array, Bool, Float
 
 from jaxcop import _checks
@@ -40,7 +41,7 @@ def check_alpha(alpha, name: str = "alpha") -> None:
 
 
 def log_density(
-    points: Float[Array, " m"], data: Float[Array, " n"], mask: Bool[Array, " n"] | None = None
+    points: Float[ArrayLike, " m"], data: Float[ArrayLike, " n"], mask: Bool[ArrayLike, " n"] | None = None
 ) -> Float[Array, " m"]:
     r"""Log of the Gaussian kernel density of ``data`` at ``points``, bandwidth s n^(-1/5) (s with n - 1).
 
@@ -64,7 +65,7 @@ def _log_density(points, data, mask):
 
 
 def density_weights(
-    y: Float[Array, " n"], alpha: float | Float[Array, ""], mask: Bool[Array, " n"] | None = None
+    y: Float[ArrayLike, " n"], alpha: float | Float[Array, ""], mask: Bool[ArrayLike, " n"] | None = None
 ) -> Float[Array, " n"]:
     r""":math:`w_i \propto f(y_i)^{-\alpha}`, summing to 1: the rarer the target, the larger the weight.
 
@@ -98,7 +99,10 @@ def _weights(y, alpha, mask):
 
 
 def class_weights(
-    labels: Float[Array, " n"], num_classes: int, alpha: float | Float[Array, ""], mask: Bool[Array, " n"] | None = None
+    labels: Float[ArrayLike, " n"],
+    num_classes: int,
+    alpha: float | Float[Array, ""],
+    mask: Bool[ArrayLike, " n"] | None = None,
 ) -> Float[Array, " n"]:
     r""":math:`w_i \propto (n_{c(i)} / n)^{-\alpha}`, summing to 1: :func:`density_weights` for a target of classes.
 
@@ -108,7 +112,7 @@ def class_weights(
     >>> [round(float(w), 4) for w in class_weights(jnp.array([0, 0, 0, 1]), 2, 1.0)]
     [0.1667, 0.1667, 0.1667, 0.5]
     """
-    mask = jnp.ones(jnp.shape(labels), bool) if mask is None else mask
+    mask = jnp.ones(jnp.shape(labels), bool) if mask is None else jnp.asarray(mask)
     one_hot = jax.nn.one_hot(jnp.asarray(labels).astype(int), num_classes) * mask[:, None]
     share = (one_hot @ one_hot.sum(0)) / mask.sum()
     return jax.nn.softmax(jnp.where(mask, -alpha * jnp.log(jnp.where(mask, share, 1)), -jnp.inf))

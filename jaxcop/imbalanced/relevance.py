@@ -5,6 +5,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
 from jaxcop import _checks
@@ -45,11 +46,25 @@ def control_points(points) -> ControlPoints:
     return ControlPoints(y, phi, slope)
 
 
+def hinges(y: Float[np.ndarray, " n"]) -> tuple[float, float, float]:
+    """Tukey's lower hinge, the median and the upper hinge: the median of each half, the middle row in both.
+
+    The box plot of the source has these and not interpolated quartiles, which decide on other outliers where n is
+    small. Source: Tukey 1977, section 2C.
+
+    >>> hinges(np.array([1.0, 2.0, 3.0, 4.0, 5.0, 60.0]))
+    (2.0, 3.5, 5.0)
+    """
+    ordered = np.sort(y)
+    half = -(-len(ordered) // 2)
+    return float(np.median(ordered[:half])), float(np.median(ordered)), float(np.median(ordered[-half:]))
+
+
 def automatic_points(y: Float[np.ndarray, " n"], *, coefficient: float = BOX_PLOT_COEFFICIENT) -> ControlPoints:
     """Control points from a box plot: relevance 0 at the median, 1 at the whisker of each side that has outliers.
 
-    The whiskers are the most extreme values within ``coefficient`` times the interquartile range of the quartiles
-    (the adjacent values); a side without outliers has relevance 0 up to its extreme.
+    The whiskers are the most extreme values within ``coefficient`` times the distance of the hinges (see
+    :func:`hinges`) from them (the adjacent values); a side without outliers has relevance 0 up to its extreme.
 
     Raises:
         ValueError: a constant or discrete target, NaN, or no outlier on either side, where relevance is 0 everywhere.
@@ -61,7 +76,7 @@ def automatic_points(y: Float[np.ndarray, " n"], *, coefficient: float = BOX_PLO
     [0.0, 5.5, 10.0]
     """
     y = check_target(y)
-    low, median, high = np.quantile(y, (0.25, 0.5, 0.75))
+    low, median, high = hinges(y)
     _checks.positive(coefficient, "coefficient")
     reach = coefficient * (high - low)
     inside = y[(y >= low - reach) & (y <= high + reach)]
@@ -69,7 +84,7 @@ def automatic_points(y: Float[np.ndarray, " n"], *, coefficient: float = BOX_PLO
     right = (inside.max(), 1.0) if y.max() > high + reach else (y.max(), 0.0)
     if left[1] == right[1] == 0:
         raise ValueError(
-            f"y: expected outliers beyond {coefficient} interquartile ranges of the quartiles, got none, so relevance "
+            f"y: expected outliers beyond {coefficient} times the hinge distance, got none, so relevance "
             "is 0 everywhere; give control points of your own, e.g. control_points([(median, 0), (rare value, 1)])"
         )
     # A side without rows between its whisker and the median has nothing to interpolate.
@@ -83,7 +98,7 @@ def automatic_points(y: Float[np.ndarray, " n"], *, coefficient: float = BOX_PLO
     return control_points(sorted(unique.items()))
 
 
-def relevance(y: Float[Array, "*b"], points: ControlPoints) -> Float[Array, "*b"]:
+def relevance(y: Float[ArrayLike, "*b"], points: ControlPoints) -> Float[Array, "*b"]:
     """Relevance phi(y) in [0, 1]: monotone cubic Hermite between the control points, constant outside of them.
 
     Slopes that would overshoot are shortened (Fritsch & Carlson 1980). With slope 0 at the points a segment is

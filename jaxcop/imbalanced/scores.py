@@ -6,6 +6,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Int
 
 from jaxcop._numerics import concrete, promote
@@ -28,7 +29,7 @@ def _pair(actual, predicted, *more):
 
 
 def weighted_mse(
-    actual: Float[Array, " n"], predicted: Float[Array, " n"], weights: Float[Array, " n"]
+    actual: Float[ArrayLike, " n"], predicted: Float[ArrayLike, " n"], weights: Float[ArrayLike, " n"]
 ) -> Float[Array, ""]:
     r""":math:`\sum_i w_i (y_i - \hat y_i)^2 / \sum_i w_i`, in squared units of the target.
 
@@ -45,7 +46,7 @@ def weighted_mse(
     return (weights * (actual - predicted) ** 2).sum() / weights.sum()
 
 
-def mape(actual: Float[Array, " n"], predicted: Float[Array, " n"]) -> Float[Array, ""]:
+def mape(actual: Float[ArrayLike, " n"], predicted: Float[ArrayLike, " n"]) -> Float[Array, ""]:
     r""":math:`\frac1n \sum_i |y_i - \hat y_i| / |y_i|`, as a share: the truth divides.
 
     Raises ValueError for unequal shapes, NaN, and a true value of 0, where it is undefined.
@@ -61,7 +62,7 @@ def mape(actual: Float[Array, " n"], predicted: Float[Array, " n"]) -> Float[Arr
     return jnp.abs((actual - predicted) / actual).mean()
 
 
-def median_absolute_error(actual: Float[Array, " n"], predicted: Float[Array, " n"]) -> Float[Array, ""]:
+def median_absolute_error(actual: Float[ArrayLike, " n"], predicted: Float[ArrayLike, " n"]) -> Float[Array, ""]:
     r"""The median of :math:`|y_i - \hat y_i|`, in units of the target.
 
     >>> import jax.numpy as jnp
@@ -73,7 +74,11 @@ def median_absolute_error(actual: Float[Array, " n"], predicted: Float[Array, " 
 
 
 def sera(
-    actual: Float[Array, " n"], predicted: Float[Array, " n"], phi: Float[Array, " n"], *, num_steps: int = SERA_STEPS
+    actual: Float[ArrayLike, " n"],
+    predicted: Float[ArrayLike, " n"],
+    phi: Float[ArrayLike, " n"],
+    *,
+    num_steps: int = SERA_STEPS,
 ) -> Float[Array, ""]:
     r"""Squared error-relevance area: :math:`\int_0^1 \sum_{\phi_i \ge t} (y_i - \hat y_i)^2 dt`, trapezoids of 1/1000.
 
@@ -112,7 +117,7 @@ class Bands(NamedTuple):
 
 
 def by_relevance(
-    actual: Float[Array, " n"], predicted: Float[Array, " n"], phi: Float[Array, " n"], *, edges=BANDS
+    actual: Float[ArrayLike, " n"], predicted: Float[ArrayLike, " n"], phi: Float[ArrayLike, " n"], *, edges=BANDS
 ) -> Bands:
     """R2 and root mean squared error of the rows with ``edges[k] <= phi < edges[k + 1]``; the last band holds phi = 1.
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float
@@ -13,7 +14,7 @@ from jaxcop.metrics.comparison import Difference
 from jaxcop.report.figures import COLOURS, GREY, save
 
 # Boxes reach to the quartiles, whiskers to the most extreme seeds within 1.5 interquartile ranges, points beyond.
-BOX = {
+BOX: dict[str, Any] = {
     "boxprops": {"facecolor": "#CFE3F2", "edgecolor": COLOURS[0]},
     "medianprops": {"color": "black", "linewidth": 1.6},
     "whiskerprops": {"color": COLOURS[0]},
@@ -99,7 +100,7 @@ def difference_intervals(
     """
     figure = Figure(figsize=(7.2, 0.27 * len(differences) + 1.7), layout="constrained")
     axes = figure.add_subplot()
-    kinds = {
+    kinds: dict[str, dict[str, Any]] = {
         "better": {"fmt": "o", "color": COLOURS[0], "mfc": COLOURS[0]},
         "worse": {"fmt": "s", "color": COLOURS[1], "mfc": COLOURS[1]},
         "no difference shown": {"fmt": "D", "color": GREY, "mfc": "white"},
