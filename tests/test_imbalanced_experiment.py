@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pytest
 from jaxcop.metrics.comparison import paired_difference
+from jaxcop.report import arms
 from scipy import stats
 
 import imbalanced
@@ -38,10 +39,10 @@ def study(**changes):
     return imbalanced_study.Study(num_rows=200, num_seeds=2, epochs=2, batch_size=32, **changes)
 
 
-@pytest.mark.parametrize("arms", [("kbvae_w", "smogn"), pytest.param((), marks=pytest.mark.slow)])
-def test_nothing_fitted_sees_a_test_row(arms):
+@pytest.mark.parametrize("chosen_arms", [("kbvae_w", "smogn"), pytest.param((), marks=pytest.mark.slow)])
+def test_nothing_fitted_sees_a_test_row(chosen_arms):
     """Tables of every arm and resampler stay as they are when all test rows change."""
-    config = study(arms=arms)
+    config = study(arms=chosen_arms)
     cases, levels = imbalanced_study.cases(config)
     other = [case._replace(test=case.test * 0 - 99, drawn=case.drawn[::-1]) for case in cases]
     tables = []
@@ -50,7 +51,7 @@ def test_nothing_fitted_sees_a_test_row(arms):
         trains, seeds = [case.train for case in one], [case.seed for case in one]
         drawn = imbalanced_study.draw_tables(config, chosen, trains, seeds, lambda *_: lambda *_: None)
         tables.append({name: rows[0] for name, rows in drawn.items()} | imbalanced_study.resampled(config, one[0]))
-    assert len(tables[0]) == (len(arms) + 1 if arms else 18)
+    assert len(tables[0]) == (len(chosen_arms) + 1 if chosen_arms else 18)
     for name, rows in tables[0].items():
         np.testing.assert_array_equal(rows, tables[1][name])
         assert np.isfinite(rows).all()
@@ -151,8 +152,8 @@ def test_the_other_studies(tmp_path, kind):
     ]
     assert imbalanced.main(arguments) == 0
     records = json.loads((tmp_path / "o" / "results.json").read_text())["records"]
-    arms = {record["arm"] for record in records}
-    assert ("kbvae_w released" in arms) == (kind == "bandwidth")
+    found = {record["arm"] for record in records}
+    assert ("kbvae_w released" in found) == (kind == "bandwidth")
     if kind == "classification":
         assert {record["learner"] for record in records} == {"regression", "classification"}
         assert all(0 <= record["roc_auc"] <= 1 for record in records if record["finite"])
@@ -207,3 +208,11 @@ def test_bad_input_ends_before_any_work(tmp_path, monkeypatch, capsys, arguments
     assert imbalanced.main([*arguments, *([] if "--seeds" in arguments else ["--seeds", "2"])]) == 2
     assert message in " ".join(capsys.readouterr().out.split())
     assert not (tmp_path / "results").exists()
+
+
+def test_figures_of_arms(tmp_path):
+    values = {"none": np.array([1.0, 2, 3]), "new": np.array([1.0, np.nan, 300])}
+    path = arms.boxes(tmp_path / "b.png", {"RMSE": values, "MAPE": values}, reference="none", title="t")
+    assert path.stat().st_size > 5000
+    with pytest.raises(ValueError, match="reference"):
+        arms.boxes(tmp_path / "b.png", {"RMSE": values}, reference="baseline", title="t")
