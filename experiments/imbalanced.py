@@ -27,6 +27,7 @@ from jaxcop.imbalanced.bootstrap import RULES
 from rich.console import Console
 
 import imbalanced_outputs
+import imbalanced_scores
 import imbalanced_study
 import outputs
 from fragmentation import Screen
@@ -165,7 +166,7 @@ def run(config: Study, cases, levels, screen: Screen, out: Path, *, resume: bool
     cuts = [float(np.quantile(train[:, -1], config.rare_quantile)) for train in trains]
     if config.kind == "classification":
         labelled = [
-            np.c_[train[:, :-1], imbalanced_study.label_of(train[:, -1], cut)].astype(np.float32)
+            np.c_[train[:, :-1], imbalanced_scores.label_of(train[:, -1], cut)].astype(np.float32)
             for train, cut in zip(trains, cuts, strict=True)
         ]
         tasks["classification"] = (labelled, (*levels[:-1], 2))
@@ -183,11 +184,11 @@ def run(config: Study, cases, levels, screen: Screen, out: Path, *, resume: bool
         elif config.kind == "classification":
             tables = {task: {name: rows[index] for name, rows in arms.items()} for task, arms in drawn.items()}
             task_levels = {task: one for task, (_, one) in tasks.items()}
-            found = imbalanced_study.score_labels(config, case, cuts[index], tables, task_levels)
+            found = imbalanced_scores.score_labels(config, case, cuts[index], tables, task_levels)
         else:
             tables = {name: rows[index] for name, rows in drawn["regression"].items()}
             tables |= imbalanced_study.resampled(config, case)
-            found = imbalanced_study.score_seed(config, case, tables, levels)
+            found = imbalanced_scores.score_seed(config, case, tables, levels)
         if resume:
             path.parent.mkdir(exist_ok=True)
             path.with_suffix(".part").write_text(json.dumps(outputs.plain(found)))

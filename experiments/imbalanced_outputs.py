@@ -18,7 +18,8 @@ from rich.console import Console
 from scipy import stats
 
 import outputs
-from imbalanced_study import BASELINE, INVERSE, POPULATION, Study
+from imbalanced_scores import INVERSE, POPULATION
+from imbalanced_study import BASELINE, Study
 
 FORMAT = "jaxcop-imbalanced-1"
 PACKAGES = ("jaxcop", "jax", "jaxlib", "optax", "numpy", "scikit-learn", "xgboost")

@@ -10,6 +10,7 @@ from scipy import stats
 
 import imbalanced
 import imbalanced_outputs
+import imbalanced_scores
 import imbalanced_study
 import imbalanced_tables
 
@@ -70,7 +71,7 @@ def test_seeds_are_fresh_and_distinct():
 def test_both_test_sets_are_scored_by_hand():
     case = imbalanced_study.cases(study())[0][0]
     config = study(learners=("ridge",))
-    records = imbalanced_study.score_seed(config, case, {"baseline": case.train}, (0,) * 7)
+    records = imbalanced_scores.score_seed(config, case, {"baseline": case.train}, (0,) * 7)
     assert [record["test"] for record in records] == ["population", "inverse density"]
     x = np.c_[np.ones(len(case.train)), case.train[:, :-1]]
     coefficients = np.linalg.lstsq(x, case.train[:, -1], rcond=None)[0]
@@ -81,7 +82,7 @@ def test_both_test_sets_are_scored_by_hand():
     weights = stats.gaussian_kde(case.test[:, -1])(case.test[:, -1]) ** -0.5
     assert records[0]["weighted_mse"] == pytest.approx((weights * error**2).sum() / weights.sum(), rel=0.03)
     assert "weighted_mse" not in records[1]
-    lost = imbalanced_study.score_seed(config, case, {"broken": case.train * np.nan}, (0,) * 7)
+    lost = imbalanced_scores.score_seed(config, case, {"broken": case.train * np.nan}, (0,) * 7)
     assert [record["finite"] for record in lost] == [False, False]
     assert "rmse" not in lost[0]
 
@@ -128,7 +129,7 @@ def test_a_run_that_is_resumed(tmp_path, monkeypatch, capsys):
     def unexpected(*_, **__):
         raise AssertionError("scored again")
 
-    monkeypatch.setattr(imbalanced_study, "score_seed", unexpected)
+    monkeypatch.setattr(imbalanced_scores, "score_seed", unexpected)
     assert imbalanced.main(arguments) == 0
     assert json.loads((out / "results.json").read_text())["records"] == first["records"]
     assert imbalanced.main([*arguments, "--alpha", "0.3"]) == 2

@@ -17,6 +17,7 @@ from jaxcop.imbalanced import autoencoder, bootstrap, density, encoding
 from jaxcop.imbalanced.autoencoder import Config, Hyper, Trained
 from jaxcop.imbalanced.encoding import Levels, Scaling
 from jaxcop.synthesizers._contract import Synthesizer
+from jaxcop.synthesizers.controls import unchanged
 
 DRAWS = ("kernel", "posterior")
 
@@ -69,24 +70,6 @@ def _check_rows(x, hyper, levels: Levels | None):
 def _weighted(x, mask, hyper, levels) -> Weighted:
     weights = _target_weights(x, hyper.draw_alpha, mask, levels)
     return Weighted(x, mask, weights, jnp.asarray(hyper.multiplier, x.dtype))
-
-
-@cache
-def unchanged() -> Synthesizer:
-    """The control ``baseline``: the training rows as they are, in their order, from the start again after the last."""
-
-    def fit(key, x, mask, hyper):
-        # Rows that count first, in their order.
-        order = jnp.argsort(~mask, stable=True)
-        return Weighted(x[order], mask[order], mask[order] / mask.sum(), jnp.ones((), x.dtype))
-
-    def sample(key, fitted: Weighted, n: int):
-        return fitted.x[jnp.arange(n) % fitted.mask.sum()]
-
-    def check(x, hyper):
-        _checks.table(x)
-
-    return Synthesizer(fit, sample, (), check)
 
 
 @cache
