@@ -54,14 +54,15 @@ def by_hand(vector, x, omega, noise, hidden, latent, hyper):
     return hyper.beta_x * error[:, :-1].sum() + hyper.beta_y * (omega * error[:, -1]).sum() + hyper.beta_kl * kl
 
 
-def test_the_loss_by_hand(seed):
-    rng = np.random.default_rng(seed)
+def test_the_loss_by_hand():
+    rng = np.random.default_rng(0)
     x, noise, omega = rng.uniform(size=(7, 4)), rng.normal(size=(7, 2)), rng.uniform(0.5, 2, size=7)
     hyper = Hyper(beta_x=0.7, beta_y=3.0, beta_kl=0.2)
     layers, _ = autoencoder._layers(CONFIG, (0,) * 4)
     vector = rng.normal(size=sum((a + 1) * b for a, b in layers))
     terms, kl_weights = autoencoder.loss_weights(jnp.asarray(omega), hyper, 4)
-    found = autoencoder.loss(vector, x.T, terms, kl_weights, noise.T, CONFIG, (0,) * 4)
+    loss = jax.jit(autoencoder.loss, static_argnums=(5, 6))
+    found = loss(vector, x.T, terms, kl_weights, noise.T, CONFIG, (0,) * 4)
     assert float(found) == pytest.approx(by_hand(vector, x, omega, noise, (5, 4), 2, hyper), rel=1e-10)
 
 
@@ -118,23 +119,29 @@ def test_padding_never_enters(name):
         np.testing.assert_array_equal(first, table()[:60])
 
 
-def test_mixing_keeps_first_draws_real():
+@pytest.mark.parametrize("name", ["smoothed_raw", pytest.param("vae0", marks=pytest.mark.slow)])
+def test_mixing_keeps_first_draws_real(name):
     x = table()
     known = {tuple(row) for row in x.tolist()}
-    for name in ("smoothed_raw", "vae0"):
-        rows = sample(ARMS[name], fit(ARMS[name], x))
-        real = [tuple(row) for row in rows.tolist() if tuple(row) in known]
-        assert len(set(real)) == len(real), name
-        assert 20 < len(real) < 70, name
+    rows = sample(ARMS[name], fit(ARMS[name], x))
+    real = [tuple(row) for row in rows.tolist() if tuple(row) in known]
+    assert len(set(real)) == len(real)
+    assert 20 < len(real) < 70
+
+
+@pytest.mark.slow
+def test_without_mixing_every_row_is_synthetic():
+    x = table()
+    known = {tuple(row) for row in x.tolist()}
     rows = sample(KERNEL, fit(KERNEL, x))
     assert not known & {tuple(row) for row in rows.tolist()}
 
 
-def test_rare_rows_are_drawn_more_often():
+@pytest.mark.parametrize("name", ["oversample", pytest.param("smoothed_raw", marks=pytest.mark.slow)])
+def test_rare_rows_are_drawn_more_often(name):
     x = table(rows=160)
-    for name in ("oversample", "smoothed_raw"):
-        rows = sample(ARMS[name], fit(ARMS[name], x, draw_alpha=1.0), 160)
-        assert np.median(rows[:, -1]) > 1.2 * np.median(x[:, -1]), name
+    rows = sample(ARMS[name], fit(ARMS[name], x, draw_alpha=1.0), 160)
+    assert np.median(rows[:, -1]) > 1.2 * np.median(x[:, -1])
 
 
 def test_arms_share_programs():
@@ -154,6 +161,7 @@ def test_arms_share_programs():
     assert len(traces) == 1
 
 
+@pytest.mark.slow
 def test_an_autoencoder_has_no_noise():
     """Without noise and KL the loss does not know the log-variance: its part of the last encoder layer only decays."""
     fitted = fit(KERNEL, table(), noise=0.0, beta_kl=0.0, weight_decay=0.0)

@@ -74,11 +74,13 @@ def adaptive_factors(
     return jnp.exp(-sensitivity * centred)
 
 
+@partial(jax.jit, static_argnames="num_rows")
 def draw_rows(key: Key[Array, ""], weights: Float[Array, " n"], num_rows: int) -> Int[Array, " m"]:
     """Row numbers drawn with replacement, P(i) proportional to ``weights``."""
     return jax.random.choice(key, weights.shape[0], (num_rows,), p=weights / weights.sum())
 
 
+@jax.jit
 def is_first(index: Int[Array, " m"]) -> Bool[Array, " m"]:
     """Whether a row number appears for the first time.
 
@@ -92,6 +94,7 @@ def is_first(index: Int[Array, " m"]) -> Bool[Array, " m"]:
     return jnp.zeros(index.shape, bool).at[order].set(new)
 
 
+@jax.jit
 def mix(index: Int[Array, " m"], rows: Float[Array, "n d"], synthetic: Float[Array, "m d"]) -> Float[Array, "m d"]:
     """The mixing rule: the first draw of a row is the real row, each repeat is synthetic.
 
@@ -148,8 +151,13 @@ def smoothed_bootstrap(
         _checks.positive(float(number), "multiplier", allow_zero=True)
     check_weights(weights, jnp.shape(z)[0])
     z, weights = as_float(z), as_float(weights)
+    return _smoothed_bootstrap(key, z, weights, multiplier, num_rows=num_rows, rule=rule, adaptive=adaptive)
+
+
+@partial(jax.jit, static_argnames=("num_rows", "rule", "adaptive"))
+def _smoothed_bootstrap(key, z, weights, multiplier, *, num_rows, rule, adaptive):
     every = jnp.ones(len(z), bool)
-    factor = multiplier * bandwidth(len(z), z.shape[1], rule)
+    factor = jnp.asarray(multiplier * bandwidth(len(z), z.shape[1], rule), z.dtype)
     key_rows, key_noise = jax.random.split(key)
     # Zero bandwidth is the plain bootstrap: a pilot density of width 0 is none.
     pilot = jnp.where(factor > 0, factor, 1)

@@ -218,13 +218,12 @@ def david(
 
     Source: Stocksieker, Pommeret & Charpentier 2024.
 
-    >>> import jax
     >>> import numpy as np
-    >>> x = np.random.default_rng(0).normal(size=(40, 5)).astype(np.float32)
+    >>> x = np.random.default_rng(0).normal(size=(40, 5))
     >>> arm = david(Config(epochs=2, batch_size=20))
-    >>> fitted = arm.fit(jax.random.key(0), x, np.ones(40, bool), arm.hyper)
-    >>> arm.sample(jax.random.key(1), fitted, 40).shape
-    (40, 5)
+    >>> arm.check(x, arm.hyper)
+    >>> arm.hyper.draw_alpha
+    0.5
     """
     config = Config() if config is None else config
 
