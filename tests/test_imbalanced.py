@@ -30,7 +30,7 @@ def test_density_is_scipys(dtype):
     np.testing.assert_allclose(np.exp(found), stats.gaussian_kde(y)(points), rtol=TOLERANCE[dtype], atol=1e-7)
 
 
-@pytest.mark.parametrize("alpha", [0.0, 0.5, 1.0])
+@pytest.mark.parametrize("alpha", [0.0, 0.5])
 def test_density_weights(dtype, alpha):
     y = skewed(3, dtype=dtype)
     expected = stats.gaussian_kde(y)(y) ** -alpha
@@ -88,7 +88,7 @@ def test_relevance_never_overshoots():
     assert phi.min() >= 0
     assert phi.max() <= 1
     assert phi[200] == pytest.approx(0.5, abs=0.02)
-    gradient = jax.vmap(jax.grad(lambda y: relevance(y, points)))(jnp.array([0.0, 0.5, 1.0, 2.0, 7.0]))
+    gradient = jax.jit(jax.vmap(jax.grad(lambda y: relevance(y, points))))(jnp.array([0.0, 0.5, 1.0, 2.0, 7.0]))
     assert np.isfinite(gradient).all()
 
 
@@ -120,8 +120,8 @@ def test_bad_input_is_refused(call, message):
         call()
 
 
-def test_sera_is_the_integral(seed, dtype):
-    rng = np.random.default_rng(seed)
+def test_sera_is_the_integral(dtype):
+    rng = np.random.default_rng(0)
     actual, predicted, phi = (rng.uniform(size=30).astype(dtype) for _ in range(3))
     phi[:3] = 0, 0.5, 1
     thresholds = np.linspace(0, 1, 1001).astype(dtype)
@@ -185,10 +185,10 @@ def test_smoothed_bootstrap_has_the_covariance_of_its_kernel():
     key = jax.random.key(0)
     z = np.random.default_rng(1).normal(size=(40, 2)) @ np.array([[1.0, 0.5], [0, 2.0]])
     weights = np.arange(1.0, 41)
-    draws = imbalanced.smoothed_bootstrap(key, z, weights, 60_000, rule="scott", multiplier=2.0)
+    draws = imbalanced.smoothed_bootstrap(key, z, weights, 20_000, rule="scott", multiplier=2.0)
     mean = np.average(z, axis=0, weights=weights)
     spread = np.cov(z.T, aweights=weights, ddof=0) + (2 * 40 ** (-1 / 6)) ** 2 * np.cov(z.T)
-    np.testing.assert_allclose(draws.mean(0), mean, atol=5 * np.sqrt(np.diag(spread) / 60_000).max())
+    np.testing.assert_allclose(draws.mean(0), mean, atol=5 * np.sqrt(np.diag(spread) / 20_000).max())
     np.testing.assert_allclose(np.cov(draws.T), spread, rtol=0.05, atol=0.05)
     plain = np.asarray(imbalanced.smoothed_bootstrap(key, z, weights, 50, multiplier=0.0, adaptive=True))
     assert all((np.abs(z - row).max(1) < 1e-12).any() for row in plain)
@@ -209,6 +209,7 @@ def test_the_mixing_rule():
     assert mixed.tolist() == [[4, 5], [0, 1], [-1, -1], [-1, -1], [6, 7], [-1, -1]]
 
 
+@pytest.mark.slow
 def test_the_inverse_density_draw_flattens_the_target():
     key = jax.random.key(0)
     y = np.random.default_rng(0).exponential(size=2000)
