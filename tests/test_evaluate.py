@@ -198,7 +198,7 @@ def test_pairs_do_not_depend_on_their_neighbours(found):
         (lambda t: t | {"synthetic": {"smoothed": t["synthetic"]}}, "by names that no control has"),
         (lambda t: t | {"synthetic": {}}, "got none"),
         (lambda t: t | {"resamples": 1}, "resamples: expected a whole number of at least 2"),
-        (lambda t: t | {"learners": ("forest",)}, "learners: expected one of"),
+        (lambda t: t | {"learners": ("oak",)}, "learners: expected one of"),
     ],
     ids=range(16),
 )

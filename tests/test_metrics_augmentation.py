@@ -101,7 +101,7 @@ def test_the_jobs_run_on_another_backend():
         (lambda: paired_difference([1.0, np.nan], [0.0, 0.0], 0.1), "expected finite values"),
         (lambda: paired_difference([1.0], [0.0, 0.0], 0.1), "two equal shapes"),
         (lambda: paired_bootstrap([1.0], [0.0], seed=0), "at least 2 splits"),
-        (lambda: regress(TRAIN, TEST, 3, seed=0, learner="forest"), "learner: expected one of"),
+        (lambda: regress(TRAIN, TEST, 3, seed=0, learner="oak"), "learner: expected one of"),
         (lambda: regress(TRAIN[:9], TEST, 3, seed=0, learner="stacking"), "at least 10 rows for 5 folds"),
     ],
     ids=range(10),

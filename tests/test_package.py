@@ -50,6 +50,7 @@ def test_no_private_or_dated_jax():
         ("tables", ("copulas", "vae", "synthesizers", "evaluation", "sweep", "report", "metrics")),
         ("copulas", ("vae", "synthesizers", "evaluation", "sweep", "report", "metrics")),
         ("vae", ("copulas", "synthesizers", "evaluation", "sweep", "report", "metrics")),
+        ("imbalanced", ("copulas", "vae", "synthesizers", "evaluation", "sweep", "report", "metrics")),
         ("synthesizers", ("evaluation", "report", "metrics", "sweep", "tuning")),
     ],
 )

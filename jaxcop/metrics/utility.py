@@ -13,6 +13,9 @@ import xgboost
 from jaxtyping import Float
 from joblib.parallel import get_active_backend
 from sklearn.ensemble import RandomForestRegressor, StackingRegressor
+from sklearn.linear_model import Ridge
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 
 from jaxcop import _checks
 
@@ -62,11 +65,20 @@ def _boosted_trees(seed: int):
 
 def _stacked(seed: int):
     """Cross-validated predictions of forest and boosted trees, joined by ridge regression (Wolpert 1992)."""
-    base = [("forest", RandomForestRegressor(**FOREST, random_state=seed)), ("xgboost", _boosted_trees(seed))]
+    base = [("forest", _forest(seed)), ("xgboost", _boosted_trees(seed))]
     return StackingRegressor(base, cv=STACKING_FOLDS, n_jobs=1)
 
 
-LEARNERS = MappingProxyType({"xgboost": _boosted_trees, "stacking": _stacked})
+def _forest(seed: int):
+    return RandomForestRegressor(**FOREST, random_state=seed)
+
+
+def _ridge(seed: int):
+    """Ridge regression on standardised features; nothing in it is random."""
+    return make_pipeline(StandardScaler(), Ridge())
+
+
+LEARNERS = MappingProxyType({"xgboost": _boosted_trees, "stacking": _stacked, "forest": _forest, "ridge": _ridge})
 """What ``regress`` may train, by name."""
 
 
@@ -121,12 +133,19 @@ def _checked(job: Job) -> Job:
     return job._replace(train=train, test=test)
 
 
-def _fit_and_score(job: Job, *more_tests: np.ndarray) -> list[Scores]:
-    """Scores of one fit on its own test table and on each further one."""
+def _fit_and_predict(job: Job, *more_tests: np.ndarray) -> list[np.ndarray]:
+    """Predictions of one fit for its own test table and for each further one."""
     column = job.target_column
     model = LEARNERS[job.learner](job.seed)
     model.fit(np.delete(job.train, column, axis=1), job.train[:, column])
-    return [scores(test[:, column], model.predict(np.delete(test, column, axis=1))) for test in (job.test, *more_tests)]
+    return [np.asarray(model.predict(np.delete(test, column, axis=1))) for test in (job.test, *more_tests)]
+
+
+def _fit_and_score(job: Job, *more_tests: np.ndarray) -> list[Scores]:
+    """Scores of one fit on its own test table and on each further one."""
+    predictions = _fit_and_predict(job, *more_tests)
+    tests = (job.test, *more_tests)
+    return [scores(test[:, job.target_column], found) for test, found in zip(tests, predictions, strict=True)]
 
 
 def regress(
@@ -139,7 +158,8 @@ def regress(
 ) -> Scores:
     """Train a learner of ``LEARNERS`` on one table, score it on another.
 
-    ``"xgboost"`` is an ``XGBRegressor`` with the parameters ``XGBOOST``; ``"stacking"`` joins it with a random forest.
+    ``"xgboost"`` is an ``XGBRegressor`` with the parameters ``XGBOOST``, ``"forest"`` a random forest with those of
+    ``FOREST``; ``"stacking"`` joins the two; ``"ridge"`` is ridge regression on standardised features.
 
     The target is the column at position ``target_column``, all others are features; columns are in the same order in
     both tables. The same seed gives the same scores.
@@ -154,6 +174,23 @@ def regress(
     True
     """
     return _fit_and_score(_checked(Job(train, test, target_column, seed, learner)))[0]
+
+
+def predict(
+    train: Float[np.ndarray, "n d"],
+    test: Float[np.ndarray, "m d"],
+    target_column: int,
+    *,
+    seed: int,
+    learner: str = "xgboost",
+) -> Float[np.ndarray, " m"]:
+    """What the learner of ``regress`` predicts for the rows of ``test``, for scores that are not among ``Scores``.
+
+    >>> table = np.c_[np.arange(20.0), 3 * np.arange(20.0)]
+    >>> predict(table, table[:2], 1, seed=0, learner="ridge").shape
+    (2,)
+    """
+    return _fit_and_predict(_checked(Job(train, test, target_column, seed, learner)))[0]
 
 
 def tstr(synthetic, test, target_column: int, *, seed: int) -> Scores:

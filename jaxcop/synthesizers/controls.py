@@ -9,6 +9,7 @@ from jaxtyping import Array, Bool, Float
 
 from jaxcop import _checks, margins
 from jaxcop._numerics import normal_cdf
+from jaxcop.imbalanced import bootstrap as bootstrap_kernel
 from jaxcop.synthesizers._contract import Synthesizer
 
 
@@ -53,6 +54,28 @@ def bootstrap() -> Synthesizer:
 
 
 @cache
+def unchanged() -> Synthesizer:
+    """No augmentation: the training rows as they are, in their order, from the start again after the last.
+
+    >>> import jax
+    >>> import numpy as np
+    >>> x, control = np.array([[1.0, 2.0], [3.0, 5.0]]), unchanged()
+    >>> control.sample(jax.random.key(0), control.fit(jax.random.key(0), x, np.ones(2, bool), ()), 3)[:, 0].tolist()
+    [1.0, 3.0, 1.0]
+    """
+
+    def fit(key, x, mask, hyper):
+        # Rows that count first, in their order.
+        order = jnp.argsort(~mask, stable=True)
+        return Rows(x[order], mask[order])
+
+    def sample(key, fitted: Rows, n: int):
+        return fitted.x[jnp.arange(n) % fitted.mask.sum()]
+
+    return Synthesizer(fit, sample, (), _check)
+
+
+@cache
 def independent() -> Synthesizer:
     """Every column drawn on its own: the margins are right and all dependence is gone."""
 
@@ -74,14 +97,9 @@ def smoothed() -> Synthesizer:
     def fit(key, x, mask, hyper: Smoothing):
         margin = margins.fit(x, mask)
         z = margins.normal_scores(x, margin)
-        count, dim = margin.count, x.shape[1]
-        centred = jnp.where(mask[:, None], z - (z * mask[:, None]).sum(0) / count, 0)
-        covariance = centred.T @ centred / (count - 1)
-        silverman = (count * (dim + 2) / 4) ** (-1 / (dim + 4))
-        # Cholesky by eigenvalues: a table with a column that repeats another has a singular covariance.
-        values, vectors = jnp.linalg.eigh(covariance)
-        root = vectors * jnp.sqrt(jnp.maximum(values, 0))
-        return SmoothedRows(Rows(z, mask), hyper.bandwidth * silverman * root, margin)
+        factor = hyper.bandwidth * bootstrap_kernel.bandwidth(margin.count, x.shape[1])
+        kernel = factor * bootstrap_kernel.covariance_root(z, mask)
+        return SmoothedRows(Rows(z, mask), kernel, margin)
 
     def sample(key, fitted: SmoothedRows, n: int):
         key_row, key_noise = jax.random.split(key)
