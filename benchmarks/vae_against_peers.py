@@ -149,7 +149,10 @@ def main() -> None:
         tables = {arm: list(ours(trains, split, seed, synthesizer)) for arm, synthesizer in ARMS.items()}
         if peer:
             fewer = options.peer_seeds or options.seeds
-            tables["TVAE"] = [tvae(trains[s], len(trains[s]), k) for s in range(len(cut)) for k in range(fewer)]
+            try:
+                tables["TVAE"] = [tvae(trains[s], len(trains[s]), k) for s in range(len(cut)) for k in range(fewer)]
+            except ValueError as error:  # of ctgan, on tables that it cannot map back
+                console.print(f"TVAE failed on {name}: {error}")
         shown = Table("model", *TARGETS, title=f"{name}: {len(table)} rows; mean (SD)", box=None)
         shown.add_row("wanted", *TARGETS.values())
         for model, rows in tables.items():
