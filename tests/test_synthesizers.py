@@ -7,7 +7,7 @@ import pytest
 from jaxcop import sweep, synthesizers
 from jaxcop.synthesizers.controls import Smoothing
 from jaxcop.synthesizers.copula import Regularisation
-from jaxcop.vae import Config, Hyper, PosteriorMixture
+from jaxcop.vae import BayesianMixture, Config, Hyper, PosteriorMixture
 from scipy import stats
 
 from tolerance import assert_close
@@ -25,6 +25,9 @@ CASES = {
     "vae": synthesizers.vae(SMALL),
     "vae_standardise": synthesizers.vae(SMALL, scaling="standardise"),
     "vae_posterior_mixture": synthesizers.vae(SMALL, posterior_mixture=PosteriorMixture(3, num_steps=20)),
+    "vae_bayesian_mixture": synthesizers.vae(
+        SMALL, posterior_mixture=BayesianMixture(3, num_parameter_draws=8, num_starts=2, num_steps=50)
+    ),
 }
 
 
@@ -46,7 +49,7 @@ def sample(synthesizer, seed, fitted, num_rows):
 
 
 # Each costs five compilations, and has a sibling that runs.
-SLOW = ("vae_standardise", "vae_posterior_mixture", "copula_independence", "copula_student_t")
+SLOW = ("vae_standardise", "vae_posterior_mixture", "vae_bayesian_mixture", "copula_independence", "copula_student_t")
 
 
 @pytest.fixture(params=[pytest.param(name, marks=pytest.mark.slow) if name in SLOW else name for name in CASES])

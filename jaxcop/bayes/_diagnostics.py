@@ -62,8 +62,11 @@ def summarise(samples: Mapping[str, Float[np.ndarray, "chains draws ..."]]) -> d
 
 def _summary(x) -> Summary:
     low, high = np.quantile(x, (0.025, 0.975))
-    r_hat = float(arviz.rhat(x)) if len(x) > 1 else np.nan
-    return Summary(float(x.mean()), float(x.std(ddof=1)), float(low), float(high), r_hat, float(arviz.ess(x)))
+    # Of a number that never changes arviz knows neither; all chains agree on it.
+    constant = x.min() == x.max()
+    r_hat = np.nan if len(x) < 2 else 1.0 if constant else float(arviz.rhat(x))
+    effective = float(x.size) if constant else float(arviz.ess(x))
+    return Summary(float(x.mean()), float(x.std(ddof=1)), float(low), float(high), r_hat, effective)
 
 
 def loo(log_likelihood: Float[np.ndarray, "chains draws n"]) -> ELPD:
@@ -75,7 +78,9 @@ def loo(log_likelihood: Float[np.ndarray, "chains draws n"]) -> ELPD:
     return ELPD(float(pointwise.sum()), error, pointwise, float(np.max(pareto_k)))
 
 
-def complaints(summary: Mapping[str, Summary], elpd: ELPD, num_divergent: int, num_chains: int) -> tuple[str, ...]:
+def complaints(
+    summary: Mapping[str, Summary], elpd: ELPD | None, num_divergent: int, num_chains: int
+) -> tuple[str, ...]:
     found = []
     worst = max([s.r_hat for s in summary.values()], default=1.0)
     if num_chains > 1 and not worst <= MAX_R_HAT:
@@ -87,7 +92,7 @@ def complaints(summary: Mapping[str, Summary], elpd: ELPD, num_divergent: int, n
         found.append(f"{fewest:.0f} effective draws, fewer than {MIN_EFFECTIVE}: the interval is rough; draw more.")
     if num_divergent:
         found.append(f"{num_divergent} divergent transitions: part of the posterior may be missed; change the prior.")
-    if not elpd.pareto_k <= MAX_PARETO_K:
+    if elpd is not None and not elpd.pareto_k <= MAX_PARETO_K:
         found.append(
             f"Pareto k {elpd.pareto_k:.2f}, above {MAX_PARETO_K}: elpd hangs on single rows; do not compare by it."
         )

@@ -14,10 +14,9 @@ import optax
 from jaxtyping import Array, Float, Key
 from numpyro.distributions import constraints
 from numpyro.distributions.transforms import biject_to
-from numpyro.infer import NUTS
 
 from jaxcop import _checks
-from jaxcop.bayes import _diagnostics
+from jaxcop.bayes import _diagnostics, _samplers
 from jaxcop.copulas import Copula, fitting
 from jaxcop.copulas._contract import check_inside
 
@@ -122,17 +121,9 @@ def _sampler(model: _Model, num_warmup: int, num_draws: int):
 
     def run(key, u):
         key_start, key_run = jax.random.split(key)
-        kernel = NUTS(potential_fn=lambda z: -model.log_joint(z, u), target_accept_prob=0.9)
         # Uniform on (-1, 1), where every bijection is far from its ends.
         start = jax.random.uniform(key_start, (model.size,), u.dtype, -1, 1)
-        state = kernel.init(key_run, num_warmup, start, (), {})
-
-        def step(state, _):
-            state = kernel.sample(state, (), {})
-            return state, (state.z, state.diverging)
-
-        state, _ = jax.lax.scan(lambda s, _: (step(s, None)[0], None), state, None, num_warmup)
-        return jax.lax.scan(step, state, None, num_draws)[1]
+        return _samplers.nuts(key_run, lambda z: model.log_joint(z, u), start, num_warmup, num_draws)
 
     return run
 
