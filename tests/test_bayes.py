@@ -19,6 +19,7 @@ from families import CASES
 from tolerance import assert_close
 
 TWO = np.asarray(clayton.sample(jax.random.key(3), clayton.Params(2.0), (200, 2)))
+PAIR = bayes.CopulaDistribution("clayton", clayton.Params(2.0))
 SHORT = {"num_chains": 2, "num_draws": 400, "num_warmup": 400}
 
 
@@ -244,6 +245,8 @@ def test_loo_is_the_mean_of_exact_refits():
     exact = stats.norm.logpdf(x, others, np.sqrt(1 + 1 / 19))
     np.testing.assert_allclose(found.value, exact.sum(), atol=0.1)
     assert found.pareto_k < 0.7
+    data = _diagnostics.arviz.from_dict(log_likelihood={"x": stats.norm.logpdf(x, draws, 1)})
+    np.testing.assert_allclose(found.waic, _diagnostics.arviz.waic(data).elpd_waic, rtol=1e-10)
 
 
 def ranks(family, priors, name, count, seed):
@@ -268,6 +271,15 @@ def test_simulation_based_calibration_of_clayton(count):
     found = ranks("clayton", {"tau": dist.Uniform(0.0, 1.0)}, "tau", count, 0)
     observed = np.bincount(found // 10, minlength=10)
     assert stats.chisquare(observed).pvalue > 1e-3
+
+
+def test_ties_are_told():
+    """Of ten rows, two pairs are tied in one column: 40 %; mid-ranks without ties say nothing."""
+    u = np.stack([np.arange(1, 11), np.arange(1, 11)[::-1]], -1) / 11
+    assert copula_module._tie_warning(u) == ()
+    u[1, 0], u[3, 0] = u[0, 0], u[2, 0]
+    assert "40% of a column's values are tied" in copula_module._tie_warning(u)[0]
+    assert "40%" in copula_module._tie_warning(np.stack([u, u]))[0]
 
 
 def test_chains_that_disagree_are_never_summarised_in_silence():
@@ -323,8 +335,10 @@ def test_bad_input(change, message):
     [
         (lambda: bayes.CopulaDistribution("clayton", independence.Params()), "params: expected"),
         (lambda: bayes.CopulaDistribution("gaussian", gaussian.Params(normal_pair(0.1)), dim=3), "in dimension 3"),
+        (lambda: PAIR.log_prob(jnp.full((4, 3), 0.5)), "expected 2 columns"),
+        (lambda: bayes.SklarDistribution(PAIR, [dist.Normal(0.0, 1.0)] * 2).log_prob(jnp.zeros((4, 3))), "expected 2"),
     ],
-    ids=range(2),
+    ids=range(4),
 )
 def test_bad_parameters(call, message):
     with pytest.raises(ValueError, match=message):

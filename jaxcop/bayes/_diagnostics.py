@@ -29,12 +29,16 @@ class Summary(NamedTuple):
 
 
 class ELPD(NamedTuple):
-    """Expected log pointwise predictive density by PSIS-LOO: sum, standard error, per row, and the largest Pareto k."""
+    """Expected log pointwise predictive density by PSIS-LOO: sum, standard error, per row, and the largest Pareto k.
+
+    ``waic`` estimates the same sum without importance weights (Watanabe 2010); it has no diagnostic of its own.
+    """
 
     value: float
     error: float
     pointwise: Float[np.ndarray, " n"]
     pareto_k: float
+    waic: float = np.nan
 
 
 class Comparison(NamedTuple):
@@ -75,7 +79,9 @@ def loo(log_likelihood: Float[np.ndarray, "chains draws n"]) -> ELPD:
     log_weights, pareto_k = arviz.psislw(-flat)
     pointwise = np.asarray(special.logsumexp(log_weights + flat, axis=-1))
     error = float(np.sqrt(len(pointwise)) * pointwise.std(ddof=1))
-    return ELPD(float(pointwise.sum()), error, pointwise, float(np.max(pareto_k)))
+    # Equations 4, 11 and 13.
+    waic = special.logsumexp(flat, axis=-1) - np.log(flat.shape[1]) - flat.var(axis=-1, ddof=1)
+    return ELPD(float(pointwise.sum()), error, pointwise, float(np.max(pareto_k)), float(waic.sum()))
 
 
 def complaints(
