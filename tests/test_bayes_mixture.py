@@ -4,8 +4,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from jax.scipy import special as special_jax
 from jaxcop import bayes, mixture
 from jaxcop.bayes import _mixture_model as model
+from jaxcop.bayes import _samplers
 from jaxcop.bayes import mixture as mixture_module
 from scipy import special, stats
 
@@ -152,6 +154,42 @@ def test_nuts_chains_agree_up_to_labels():
     found = bayes.mixture_posterior(jax.random.key(3), x, num_components=2, method="nuts", num_draws=500, num_steps=500)
     assert found.converged
     assert found.summary["weight[1]"].low < 0.6 < found.summary["weight[1]"].high
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("weights", ["dirichlet", "stick_breaking"])
+def test_simulation_based_calibration_of_the_largest_weight(weights):
+    """Talts et al. (2018), on the scale of the priors: 200 tables from the prior, one program, ranks on 0 .. 99.
+
+    The largest weight is what relabelling leaves alone.
+    """
+    count, rows, thin = 200, 40, 20
+    prior = model.make_prior(2, 1, weights, True, 2.0, jnp.float64)
+    rng = np.random.default_rng(4)
+    share = rng.beta(prior.a[0], prior.b[0], count)
+    precision = rng.chisquare(1, (count, 2))
+    means = rng.normal(size=(count, 2)) / np.sqrt(precision)
+    label = (rng.uniform(size=(count, rows)) > share[:, None]).astype(int)
+    x = np.take_along_axis(means, label, 1) + rng.normal(size=(count, rows)) / np.sqrt(
+        np.take_along_axis(precision, label, 1)
+    )
+    unravel = model.unravel(2, 1, True, jnp.float64)
+
+    def one(key, x):
+        key_frame, key_run = jax.random.split(key)
+        frame = model.make_frame(key_frame, x, jnp.ones(rows), 2, True)
+
+        def log_density(vector):
+            free = unravel(vector)
+            joint = model.joint_components(free, x, frame)
+            return special_jax.logsumexp(joint, axis=-1).sum() + model.log_prior(free, frame, prior)
+
+        vectors, _ = _samplers.nuts(key_run, log_density, model.start(frame, prior, True)[0], 500, 99 * thin)
+        return jax.vmap(lambda v: jnp.exp(model.log_weights(unravel(v).sticks)).max())(vectors[::thin])
+
+    draws = jax.jit(jax.vmap(one))(jax.random.split(jax.random.key(5), count), jnp.asarray(x)[..., None])
+    found = (np.asarray(draws) < np.maximum(share, 1 - share)[:, None]).sum(1)
+    assert stats.chisquare(np.bincount(found // 10, minlength=10)).pvalue > 1e-3
 
 
 @pytest.mark.parametrize(

@@ -40,9 +40,9 @@ class CopulaPosterior(NamedTuple):
 
     ``samples`` by name, each ``[chains, draws, ...]``: tau and theta, or correlation (and df). ``params`` are the
     family's parameters with one axis of all draws. ``log_likelihood`` is ``[chains, draws, rows]``. ``summary`` by name
-    of a scalar; ``elpd``: expected log predictive density by PSIS-LOO, its standard error, the largest Pareto k, WAIC.
-    ``warnings`` tell of ties, too. ``converged`` is false, and ``warnings`` say why, where R-hat, effective sample size, divergences or Pareto k do not
-    allow to read the summary.
+    of a scalar; ``elpd``: expected log predictive density by PSIS-LOO, its standard error and the largest Pareto k, and
+    WAIC. ``converged`` is false, and ``warnings`` say why, where R-hat, effective sample size, divergences or Pareto k
+    do not allow to read the summary; ``warnings`` tell of ties, too.
     """
 
     family: str
@@ -115,7 +115,9 @@ class _Model(NamedTuple):
         values, log_det = self.values(z)
         params, _ = _params(self.copula, values)
         prior = sum(jnp.sum(p.log_prob(values[name])) for name, p in zip(self.names, self.priors, strict=True))
-        return self.copula.logpdf(u, params).sum() + prior + log_det
+        total = self.copula.logpdf(u, params).sum() + prior + log_det
+        # A step so long that tau rounds to its end has left every family's domain.
+        return jnp.where(total < jnp.inf, total, -jnp.inf)
 
 
 def _sampler(model: _Model, num_warmup: int, num_draws: int):
@@ -200,7 +202,8 @@ def copula_posterior(
     the guarantees. ``u`` with leading axes is a batch of tables, fitted in one program, and gives a list.
 
     Chains that disagree, divergences, few effective draws or a Pareto k above 0.7 are warned of and kept in the result.
-    So are columns with more than a tenth of their values tied. ``u`` from ranks treats the margins as known, which understates uncertainty about them.
+    So are columns with more than a tenth of their values tied. ``u`` from ranks treats the margins as known, which
+    understates uncertainty about them.
     Raises ValueError for fewer than 5 rows, values outside (0, 1), an unknown family, method or variable, a prior that
     puts mass outside the family's domain, and counts below 1.
     Sources: Hoffman and Gelman (2014); Lewandowski, Kurowicka and Joe (2009); Vehtari, Gelman and Gabry (2017).
@@ -247,8 +250,8 @@ def _tie_warning(u: np.ndarray) -> tuple[str, ...]:
     if share <= MAX_TIED:
         return ()
     return (
-        f"{share:.0%} of a column's values are tied: the density of continuous columns overstates what they tell; break "
-        "the ties at random, several times, and compare the posteriors.",
+        f"{share:.0%} of a column's values are tied: the density of continuous columns overstates what they tell; "
+        "break the ties at random, several times, and compare the posteriors.",
     )
 
 
