@@ -15,8 +15,8 @@ def nuts(key, log_density, start, num_warmup: int, num_draws: int):
     """``(draws[s, k], diverged[s])`` of one chain (Hoffman and Gelman 2014)."""
     # Chains of one program wait for the longest trajectory. In one dimension three steps, adapted, reach all of it; in
     # more the steps are kept short, as correlations near singular would diverge.
-    limits = {"max_tree_depth": 2, "target_accept_prob": 0.85} if start.size == 1 else {"target_accept_prob": 0.9}
-    kernel = NUTS(potential_fn=lambda z: -log_density(z), **limits)
+    depth, accept = (2, 0.9) if start.size == 1 else (10, 0.95)
+    kernel = NUTS(potential_fn=lambda z: -log_density(z), max_tree_depth=depth, target_accept_prob=accept)
     state = kernel.init(key, num_warmup, start, (), {})
 
     def step(state, _):
