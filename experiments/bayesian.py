@@ -213,8 +213,8 @@ def run_families(config: Config, x, out: Path, step) -> tuple[list[Table], dict]
         ("posterior, mid-ranks", shown(interval(middle.samples["theta"]))),
     )
     caption = (
-        f"theta of {JOINT}; its posterior mean lies between {min(means):.2f} and {max(means):.2f} over ways of breaking "
-        "ties."
+        f"theta of {JOINT}; its posterior mean lies between {min(means):.2f} and {max(means):.2f} over ways of "
+        "breaking ties."
     )
     made.append(Table(caption, ("", "theta [95 % interval]"), rows))
     checked = {name: (observed, float((values >= observed).mean())) for name, (observed, values) in checks.items()}

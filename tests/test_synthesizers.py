@@ -1,5 +1,7 @@
 """One table of synthesizers, many invariants: ranges, masks, keys, determinism; and what each control is for."""
 
+import sys
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -214,6 +216,21 @@ def test_hyper_parameters_are_checked():
         CASES["vae"].check(table(), Hyper(beta_max=-1.0))
     with pytest.raises(ValueError, match="num_components: expected at most the 80 rows"):
         synthesizers.vae(SMALL, posterior_mixture=PosteriorMixture(81)).check(table(), Hyper())
+
+
+def test_a_bayesian_mixture_without_the_extra_says_what_to_install(monkeypatch):
+    for name in [name for name in sys.modules if name.startswith("jaxcop.bayes")]:
+        monkeypatch.setitem(sys.modules, name, None)
+    with pytest.raises(ImportError, match=r"pip install \"jaxcop\[bayes\]\""):
+        synthesizers.vae(SMALL, posterior_mixture=BayesianMixture(4))
+
+
+def test_bayesian_mixture_is_checked():
+    for change in ({"num_components": 0}, {"weights": "x"}, {"covariance": "tied"}, {"concentration": -1.0}):
+        with pytest.raises(ValueError, match=next(iter(change))):
+            BayesianMixture(**change)
+    with pytest.raises(ValueError, match="num_components: expected at most the 80 rows"):
+        synthesizers.vae(SMALL, posterior_mixture=BayesianMixture(81)).check(table(), Hyper())
 
 
 def test_options_a_and_b_share_their_network():
