@@ -9,6 +9,9 @@ differ between sites, by a hierarchical prior on theta (within-site ranks, so th
 Writes report.md, results.json and figures.
 """
 
+# NumPyro annotates what its primitives return more widely than it is.
+# pyright: reportArgumentType=false, reportIndexIssue=false, reportAttributeAccessIssue=false
+
 import argparse
 import json
 import sys

@@ -250,6 +250,13 @@ def test_loo_is_the_mean_of_exact_refits():
     np.testing.assert_allclose(found.waic, _diagnostics.arviz.waic(data).elpd_waic, rtol=1e-4)
 
 
+def test_a_row_whose_likelihood_hardly_varies_has_no_heavy_tail():
+    rng = np.random.default_rng(0)
+    weights = np.repeat(1 + rng.pareto(0.4, size=(4, 500, 1)), 2, -1)
+    assert _diagnostics.loo(-np.log(weights)).pareto_k > 0.7
+    assert _diagnostics.loo(-0.05 * weights / weights.max()).pareto_k == 0
+
+
 def uniform(found):
     """Of ranks on 0 .. 99: a p-value."""
     return stats.chisquare(np.bincount(found // 10, minlength=10)).pvalue

@@ -14,6 +14,9 @@ with warnings.catch_warnings():
     import arviz
 
 MAX_R_HAT, MIN_EFFECTIVE, MAX_PARETO_K = 1.01, 100, 0.7
+# Nats: where a row's log-likelihood varies less over the draws, its weights are equal within a tenth, and the shape of
+# their tail says nothing.
+FLAT = 0.1
 BOOTSTRAP = 1000
 
 
@@ -77,6 +80,7 @@ def loo(log_likelihood: Float[np.ndarray, "chains draws n"]) -> ELPD:
     """Vehtari, Gelman and Gabry (2017), equation 10."""
     flat = np.asarray(log_likelihood, np.float64).reshape(-1, log_likelihood.shape[-1]).T
     log_weights, pareto_k = arviz.psislw(-flat)
+    pareto_k = np.where(np.ptp(flat, axis=-1) < FLAT, 0, pareto_k)
     pointwise = np.asarray(special.logsumexp(log_weights + flat, axis=-1))
     error = float(np.sqrt(len(pointwise)) * pointwise.std(ddof=1))
     # Equations 4, 11 and 13.
