@@ -69,6 +69,12 @@ def sample(key: Key[Array, ""], params: Params, shape: tuple[int, ...]) -> Float
     return means[component] + jnp.einsum("...ij,...j->...i", scale[component], noise)
 
 
+def pooled(params: Params) -> Params:
+    """Mixtures on one leading axis, blended in equal parts: one mixture with all their components."""
+    logits = jax.nn.log_softmax(params.logits, axis=-1)
+    return Params(*(leaf.reshape(-1, *leaf.shape[2:]) for leaf in (logits, *params[1:])))
+
+
 def _maximise(x, responsibilities, weights, regularisation) -> Params:
     """The M step: weighted moments of each component; ``regularisation`` is added to the variances."""
     weighted = responsibilities * weights[:, None]

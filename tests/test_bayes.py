@@ -19,6 +19,7 @@ from families import CASES
 from tolerance import assert_close
 
 TWO = np.asarray(clayton.sample(jax.random.key(3), clayton.Params(2.0), (200, 2)))
+PAIR = bayes.CopulaDistribution("clayton", clayton.Params(2.0))
 SHORT = {"num_chains": 2, "num_draws": 400, "num_warmup": 400}
 
 
@@ -244,30 +245,71 @@ def test_loo_is_the_mean_of_exact_refits():
     exact = stats.norm.logpdf(x, others, np.sqrt(1 + 1 / 19))
     np.testing.assert_allclose(found.value, exact.sum(), atol=0.1)
     assert found.pareto_k < 0.7
+    data = _diagnostics.arviz.from_dict(log_likelihood={"x": stats.norm.logpdf(x, draws, 1)})
+    # arviz divides the variance by the number of draws, the source by one less.
+    np.testing.assert_allclose(found.waic, _diagnostics.arviz.waic(data).elpd_waic, rtol=1e-4)
 
 
-def ranks(family, priors, name, count, seed):
-    """Rank of the true value among thinned posterior draws, for tables simulated from the prior."""
-    rng = jax.random.split(jax.random.key(seed), 3)
-    prior = priors[name]
-    truth = prior.sample(rng[0], (count,))
-    module = FAMILIES[family]
-    params = jax.vmap(lambda v: module.from_kendall_tau(v) if name == "tau" else v)(truth)
-    keys = jax.random.split(rng[1], count)
-    u = jax.vmap(lambda key, one: module.sample(key, one, (40, 2)))(keys, params)
+def test_a_row_whose_likelihood_hardly_varies_has_no_heavy_tail():
+    rng = np.random.default_rng(0)
+    weights = np.repeat(1 + rng.pareto(0.4, size=(4, 500, 1)), 2, -1)
+    assert _diagnostics.loo(-np.log(weights)).pareto_k > 0.7
+    assert _diagnostics.loo(-0.05 * weights / weights.max()).pareto_k == 0
+
+
+def uniform(found):
+    """Of ranks on 0 .. 99: a p-value."""
+    return stats.chisquare(np.bincount(found // 10, minlength=10)).pvalue
+
+
+def ranks(family, priors, name, count, seed, thin=2):
+    """Rank of the true value among 99 thinned posterior draws, for tables simulated from the prior, in one program."""
+    keys = jax.random.split(jax.random.key(seed), len(priors) + 2)
+    values = {one: priors[one].sample(key, (count,)) for one, key in zip(priors, keys[2:], strict=True)}
+    params, shown = jax.vmap(lambda one: copula_module._params(FAMILIES[family], one))(values)
+    u = bayes.CopulaDistribution(family, params).sample(keys[0], (40,)).swapaxes(0, 1)
+    options = {"num_chains": 1, "num_draws": 99 * thin, "num_warmup": 300}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        found = bayes.copula_posterior(rng[2], u, family, priors=priors, num_chains=1, num_draws=198, num_warmup=200)
-    draws = np.stack([one.samples[name][0, ::2] for one in found])
-    return (draws < np.asarray(truth)[:, None]).sum(1)
+        found = bayes.copula_posterior(keys[1], u, family, priors=priors, **options)
+    scalar = (..., 0, 1) if name == "correlation" else ...
+    draws = np.stack([one.samples[name][0, ::thin][scalar] for one in found])
+    return (draws < np.asarray(shown[name][scalar])[:, None]).sum(1)
 
 
 @pytest.mark.parametrize("count", [40, pytest.param(200, marks=pytest.mark.slow)])
 def test_simulation_based_calibration_of_clayton(count):
     """Talts et al. (2018): ranks are uniform on 0 .. 99."""
-    found = ranks("clayton", {"tau": dist.Uniform(0.0, 1.0)}, "tau", count, 0)
-    observed = np.bincount(found // 10, minlength=10)
-    assert stats.chisquare(observed).pvalue > 1e-3
+    assert uniform(ranks("clayton", {"tau": dist.Uniform(0.0, 1.0)}, "tau", count, 0)) > 1e-3
+
+
+@pytest.mark.slow
+def test_simulation_based_calibration_of_a_correlation():
+    assert uniform(ranks("gaussian", {"correlation": dist.LKJCholesky(2, 1.0)}, "correlation", 200, 1)) > 1e-3
+
+
+@pytest.mark.slow
+def test_simulation_based_calibration_of_df():
+    priors = {"correlation": dist.LKJCholesky(2, 1.0), "df": dist.LogNormal(1.5, 0.7)}
+    assert uniform(ranks("student_t", priors, "df", 200, 2, thin=4)) > 1e-3
+
+
+def test_a_step_out_of_the_domain_has_no_density():
+    """tau rounds to 1 there, where a log-density of plus infinity would be accepted and never left."""
+    for family in ("clayton", "gumbel", "frank", "joe"):
+        priors = copula_module.default_priors(family, 2)
+        model = copula_module._Model(FAMILIES[family], tuple(priors), tuple(priors.values()))
+        for z in (50.0, 1000.0):
+            assert model.log_joint(jnp.array([z]), jnp.asarray(TWO[:20])) < -1e3, family
+
+
+def test_ties_are_told():
+    """Of ten rows, two pairs are tied in one column: 40 %; mid-ranks without ties say nothing."""
+    u = np.stack([np.arange(1, 11), np.arange(1, 11)[::-1]], -1) / 11
+    assert copula_module._tie_warning(u) == ()
+    u[1, 0], u[3, 0] = u[0, 0], u[2, 0]
+    assert "40% of a column's values are tied" in copula_module._tie_warning(u)[0]
+    assert "40%" in copula_module._tie_warning(np.stack([u, u]))[0]
 
 
 def test_chains_that_disagree_are_never_summarised_in_silence():
@@ -323,8 +365,10 @@ def test_bad_input(change, message):
     [
         (lambda: bayes.CopulaDistribution("clayton", independence.Params()), "params: expected"),
         (lambda: bayes.CopulaDistribution("gaussian", gaussian.Params(normal_pair(0.1)), dim=3), "in dimension 3"),
+        (lambda: PAIR.log_prob(jnp.full((4, 3), 0.5)), "expected 2 columns"),
+        (lambda: bayes.SklarDistribution(PAIR, [dist.Normal(0.0, 1.0)] * 2).log_prob(jnp.zeros((4, 3))), "expected 2"),
     ],
-    ids=range(2),
+    ids=range(4),
 )
 def test_bad_parameters(call, message):
     with pytest.raises(ValueError, match=message):

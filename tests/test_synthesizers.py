@@ -1,5 +1,7 @@
 """One table of synthesizers, many invariants: ranges, masks, keys, determinism; and what each control is for."""
 
+import sys
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -7,7 +9,7 @@ import pytest
 from jaxcop import sweep, synthesizers
 from jaxcop.synthesizers.controls import Smoothing
 from jaxcop.synthesizers.copula import Regularisation
-from jaxcop.vae import Config, Hyper, PosteriorMixture
+from jaxcop.vae import BayesianMixture, Config, Hyper, PosteriorMixture
 from scipy import stats
 
 from tolerance import assert_close
@@ -25,6 +27,9 @@ CASES = {
     "vae": synthesizers.vae(SMALL),
     "vae_standardise": synthesizers.vae(SMALL, scaling="standardise"),
     "vae_posterior_mixture": synthesizers.vae(SMALL, posterior_mixture=PosteriorMixture(3, num_steps=20)),
+    "vae_bayesian_mixture": synthesizers.vae(
+        SMALL, posterior_mixture=BayesianMixture(3, num_parameter_draws=8, num_starts=2, num_steps=50)
+    ),
 }
 
 
@@ -46,7 +51,7 @@ def sample(synthesizer, seed, fitted, num_rows):
 
 
 # Each costs five compilations, and has a sibling that runs.
-SLOW = ("vae_standardise", "vae_posterior_mixture", "copula_independence", "copula_student_t")
+SLOW = ("vae_standardise", "vae_posterior_mixture", "vae_bayesian_mixture", "copula_independence", "copula_student_t")
 
 
 @pytest.fixture(params=[pytest.param(name, marks=pytest.mark.slow) if name in SLOW else name for name in CASES])
@@ -211,6 +216,21 @@ def test_hyper_parameters_are_checked():
         CASES["vae"].check(table(), Hyper(beta_max=-1.0))
     with pytest.raises(ValueError, match="num_components: expected at most the 80 rows"):
         synthesizers.vae(SMALL, posterior_mixture=PosteriorMixture(81)).check(table(), Hyper())
+
+
+def test_a_bayesian_mixture_without_the_extra_says_what_to_install(monkeypatch):
+    for name in [name for name in sys.modules if name.startswith("jaxcop.bayes")]:
+        monkeypatch.setitem(sys.modules, name, None)
+    with pytest.raises(ImportError, match=r"pip install \"jaxcop\[bayes\]\""):
+        synthesizers.vae(SMALL, posterior_mixture=BayesianMixture(4))
+
+
+def test_bayesian_mixture_is_checked():
+    for change in ({"num_components": 0}, {"weights": "x"}, {"covariance": "tied"}, {"concentration": -1.0}):
+        with pytest.raises(ValueError, match=next(iter(change))):
+            BayesianMixture(**change)
+    with pytest.raises(ValueError, match="num_components: expected at most the 80 rows"):
+        synthesizers.vae(SMALL, posterior_mixture=BayesianMixture(81)).check(table(), Hyper())
 
 
 def test_options_a_and_b_share_their_network():

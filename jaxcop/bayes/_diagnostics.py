@@ -14,6 +14,9 @@ with warnings.catch_warnings():
     import arviz
 
 MAX_R_HAT, MIN_EFFECTIVE, MAX_PARETO_K = 1.01, 100, 0.7
+# Nats: where a row's log-likelihood varies less over the draws, its weights are equal within a tenth, and the shape of
+# their tail says nothing.
+FLAT = 0.1
 BOOTSTRAP = 1000
 
 
@@ -29,12 +32,16 @@ class Summary(NamedTuple):
 
 
 class ELPD(NamedTuple):
-    """Expected log pointwise predictive density by PSIS-LOO: sum, standard error, per row, and the largest Pareto k."""
+    """Expected log pointwise predictive density by PSIS-LOO: sum, standard error, per row, and the largest Pareto k.
+
+    ``waic`` estimates the same sum without importance weights (Watanabe 2010); it has no diagnostic of its own.
+    """
 
     value: float
     error: float
     pointwise: Float[np.ndarray, " n"]
     pareto_k: float
+    waic: float = np.nan
 
 
 class Comparison(NamedTuple):
@@ -62,20 +69,28 @@ def summarise(samples: Mapping[str, Float[np.ndarray, "chains draws ..."]]) -> d
 
 def _summary(x) -> Summary:
     low, high = np.quantile(x, (0.025, 0.975))
-    r_hat = float(arviz.rhat(x)) if len(x) > 1 else np.nan
-    return Summary(float(x.mean()), float(x.std(ddof=1)), float(low), float(high), r_hat, float(arviz.ess(x)))
+    # Of a number that never changes arviz knows neither; all chains agree on it.
+    constant = x.min() == x.max()
+    r_hat = np.nan if len(x) < 2 else 1.0 if constant else float(arviz.rhat(x))
+    effective = float(x.size) if constant else float(arviz.ess(x))
+    return Summary(float(x.mean()), float(x.std(ddof=1)), float(low), float(high), r_hat, effective)
 
 
 def loo(log_likelihood: Float[np.ndarray, "chains draws n"]) -> ELPD:
     """Vehtari, Gelman and Gabry (2017), equation 10."""
     flat = np.asarray(log_likelihood, np.float64).reshape(-1, log_likelihood.shape[-1]).T
     log_weights, pareto_k = arviz.psislw(-flat)
+    pareto_k = np.where(np.ptp(flat, axis=-1) < FLAT, 0, pareto_k)
     pointwise = np.asarray(special.logsumexp(log_weights + flat, axis=-1))
     error = float(np.sqrt(len(pointwise)) * pointwise.std(ddof=1))
-    return ELPD(float(pointwise.sum()), error, pointwise, float(np.max(pareto_k)))
+    # Equations 4, 11 and 13.
+    waic = special.logsumexp(flat, axis=-1) - np.log(flat.shape[1]) - flat.var(axis=-1, ddof=1)
+    return ELPD(float(pointwise.sum()), error, pointwise, float(np.max(pareto_k)), float(waic.sum()))
 
 
-def complaints(summary: Mapping[str, Summary], elpd: ELPD, num_divergent: int, num_chains: int) -> tuple[str, ...]:
+def complaints(
+    summary: Mapping[str, Summary], elpd: ELPD | None, num_divergent: int, num_chains: int
+) -> tuple[str, ...]:
     found = []
     worst = max([s.r_hat for s in summary.values()], default=1.0)
     if num_chains > 1 and not worst <= MAX_R_HAT:
@@ -87,7 +102,7 @@ def complaints(summary: Mapping[str, Summary], elpd: ELPD, num_divergent: int, n
         found.append(f"{fewest:.0f} effective draws, fewer than {MIN_EFFECTIVE}: the interval is rough; draw more.")
     if num_divergent:
         found.append(f"{num_divergent} divergent transitions: part of the posterior may be missed; change the prior.")
-    if not elpd.pareto_k <= MAX_PARETO_K:
+    if elpd is not None and not elpd.pareto_k <= MAX_PARETO_K:
         found.append(
             f"Pareto k {elpd.pareto_k:.2f}, above {MAX_PARETO_K}: elpd hangs on single rows; do not compare by it."
         )

@@ -14,15 +14,16 @@ import optax
 from jaxtyping import Array, Float, Key
 from numpyro.distributions import constraints
 from numpyro.distributions.transforms import biject_to
-from numpyro.infer import NUTS
 
 from jaxcop import _checks
-from jaxcop.bayes import _diagnostics
+from jaxcop.bayes import _diagnostics, _samplers
 from jaxcop.copulas import Copula, fitting
 from jaxcop.copulas._contract import check_inside
 
 METHODS = ("nuts", "svi")
 MIN_ROWS = 5
+# Of the values of a column that share theirs with another row.
+MAX_TIED = 0.1
 # Kendall's tau of each one-parameter family in two columns and in more; the ends are excluded where theta is infinite.
 TAU_RANGE = {
     "clayton": ((0.0, 1.0), (0.0, 1.0)),
@@ -39,9 +40,9 @@ class CopulaPosterior(NamedTuple):
 
     ``samples`` by name, each ``[chains, draws, ...]``: tau and theta, or correlation (and df). ``params`` are the
     family's parameters with one axis of all draws. ``log_likelihood`` is ``[chains, draws, rows]``. ``summary`` by name
-    of a scalar; ``elpd``: expected log predictive density by PSIS-LOO, its standard error and the largest Pareto k.
-    ``converged`` is false, and ``warnings`` say why, where R-hat, effective sample size, divergences or Pareto k do not
-    allow to read the summary.
+    of a scalar; ``elpd``: expected log predictive density by PSIS-LOO, its standard error and the largest Pareto k, and
+    WAIC. ``converged`` is false, and ``warnings`` say why, where R-hat, effective sample size, divergences or Pareto k
+    do not allow to read the summary; ``warnings`` tell of ties, too.
     """
 
     family: str
@@ -114,7 +115,9 @@ class _Model(NamedTuple):
         values, log_det = self.values(z)
         params, _ = _params(self.copula, values)
         prior = sum(jnp.sum(p.log_prob(values[name])) for name, p in zip(self.names, self.priors, strict=True))
-        return self.copula.logpdf(u, params).sum() + prior + log_det
+        total = self.copula.logpdf(u, params).sum() + prior + log_det
+        # A step so long that tau rounds to its end has left every family's domain.
+        return jnp.where(total < jnp.inf, total, -jnp.inf)
 
 
 def _sampler(model: _Model, num_warmup: int, num_draws: int):
@@ -122,17 +125,9 @@ def _sampler(model: _Model, num_warmup: int, num_draws: int):
 
     def run(key, u):
         key_start, key_run = jax.random.split(key)
-        kernel = NUTS(potential_fn=lambda z: -model.log_joint(z, u), target_accept_prob=0.9)
         # Uniform on (-1, 1), where every bijection is far from its ends.
         start = jax.random.uniform(key_start, (model.size,), u.dtype, -1, 1)
-        state = kernel.init(key_run, num_warmup, start, (), {})
-
-        def step(state, _):
-            state = kernel.sample(state, (), {})
-            return state, (state.z, state.diverging)
-
-        state, _ = jax.lax.scan(lambda s, _: (step(s, None)[0], None), state, None, num_warmup)
-        return jax.lax.scan(step, state, None, num_draws)[1]
+        return _samplers.nuts(key_run, lambda z: model.log_joint(z, u), start, num_warmup, num_draws)
 
     return run
 
@@ -179,7 +174,10 @@ def _run(keys, u, leaves, copula, names, structure, method, num_warmup, num_draw
             params, shown = _params(copula, model.values(z)[0])
             return params, shown, copula.logpdf(u, params)
 
-        return (*jax.lax.map(decode, z.reshape(-1, model.size), batch_size=64), diverging)
+        z = z.reshape(-1, model.size)
+        # A batch that leaves no rest, which would be compiled a second time.
+        batch = max(size for size in range(1, 65) if len(z) % size == 0)
+        return (*jax.lax.map(decode, z, batch_size=batch), diverging)
 
     return jax.vmap(one_table)(keys, u)
 
@@ -204,7 +202,8 @@ def copula_posterior(
     the guarantees. ``u`` with leading axes is a batch of tables, fitted in one program, and gives a list.
 
     Chains that disagree, divergences, few effective draws or a Pareto k above 0.7 are warned of and kept in the result.
-    Ties are legal; ``u`` from ranks treats the margins as known, which understates uncertainty about them.
+    So are columns with more than a tenth of their values tied. ``u`` from ranks treats the margins as known, which
+    understates uncertainty about them.
     Raises ValueError for fewer than 5 rows, values outside (0, 1), an unknown family, method or variable, a prior that
     puts mass outside the family's domain, and counts below 1.
     Sources: Hoffman and Gelman (2014); Lewandowski, Kurowicka and Joe (2009); Vehtari, Gelman and Gabry (2017).
@@ -226,8 +225,9 @@ def copula_posterior(
     _checks.whole(num_draws, "num_draws", least=4)
     _checks.whole(num_warmup, "num_warmup")
     u = check_inside(u)
-    if u.ndim < 2 or u.shape[-2] < MIN_ROWS:
+    if u.size == 0 or u.ndim < 2 or u.shape[-2] < MIN_ROWS:
         raise ValueError(f"u: expected at least {MIN_ROWS} rows of shape (n, d), got shape {u.shape}; add rows")
+    tied = _tie_warning(np.asarray(u))
     chosen = _checked_priors(copula, u.shape[-1], priors or {})
     leaves, structure = jax.tree.flatten(tuple(chosen.values()))
     tables = u.reshape(-1, *u.shape[-2:])
@@ -235,23 +235,38 @@ def copula_posterior(
     leaves = [jnp.asarray(leaf, u.dtype) for leaf in leaves]
     out = _run(keys, tables, leaves, copula, tuple(chosen), structure, method, num_warmup, num_draws)
     found = [
-        _result(copula.name, u.shape[-1], jax.tree.map(lambda leaf, i=i: np.asarray(leaf[i]), out), num_chains)
+        _result(copula.name, u.shape[-1], jax.tree.map(lambda leaf, i=i: np.asarray(leaf[i]), out), num_chains, tied)
         for i in range(len(tables))
     ]
     return found[0] if u.ndim == 2 else found
 
 
-def _result(family, dim, out, num_chains) -> CopulaPosterior:
+def _tie_warning(u: np.ndarray) -> tuple[str, ...]:
+    """What to say where a column of any table has many equal values, which continuous columns have not."""
+    ordered = np.sort(u, axis=-2)
+    equal = np.diff(ordered, axis=-2) == 0
+    edge = np.zeros_like(equal[..., :1, :])
+    share = (np.concatenate([equal, edge], -2) | np.concatenate([edge, equal], -2)).mean(-2).max()
+    if share <= MAX_TIED:
+        return ()
+    return (
+        f"{share:.0%} of a column's values are tied: the density of continuous columns overstates what they tell; "
+        "break the ties at random, several times, and compare the posteriors.",
+    )
+
+
+def _result(family, dim, out, num_chains, tied) -> CopulaPosterior:
     params, shown, log_likelihood, diverging = out
     samples = {name: x.reshape(num_chains, -1, *x.shape[1:]) for name, x in shown.items()}
     log_likelihood = log_likelihood.reshape(num_chains, -1, log_likelihood.shape[-1])
     summary = _diagnostics.summarise(samples)
     elpd = _diagnostics.loo(log_likelihood)
     complaints = _diagnostics.complaints(summary, elpd, int(diverging.sum()), num_chains)
-    if complaints:
-        warnings.warn(f"posterior of {family}: {' '.join(complaints)}", UserWarning, stacklevel=3)
+    told = tied + complaints
+    if told:
+        warnings.warn(f"posterior of {family}: {' '.join(told)}", UserWarning, stacklevel=3)
     return CopulaPosterior(
-        family, dim, samples, params, log_likelihood, int(diverging.sum()), summary, elpd, not complaints, complaints
+        family, dim, samples, params, log_likelihood, int(diverging.sum()), summary, elpd, not complaints, told
     )
 
 

@@ -69,6 +69,7 @@ class CopulaDistribution(dist.Distribution):
         )
 
     def log_prob(self, value, intermediates=None):
+        _check_columns(value, self.event_shape[0])
         if self._validate_args:
             self._validate_sample(value)
         if not self.batch_shape:
@@ -92,6 +93,13 @@ class CopulaDistribution(dist.Distribution):
 def _base(copula: Copula, dim: int):
     """Shapes of one set of parameters."""
     return jax.eval_shape(lambda: copula.constrain(jnp.zeros(copula.num_params(dim)), dim))
+
+
+def _check_columns(value, dim: int) -> None:
+    if jnp.ndim(value) < 1 or jnp.shape(value)[-1] != dim:
+        raise ValueError(
+            f"value: expected {dim} columns, as the distribution has, got shape {jnp.shape(value)}; use one dimension"
+        )
 
 
 class SklarDistribution(dist.Distribution):
@@ -138,6 +146,7 @@ class SklarDistribution(dist.Distribution):
         return constraints.independent(constraints.cat(parts, -1, [1] * len(parts)), 1)
 
     def log_prob(self, value, intermediates=None):
+        _check_columns(value, self.event_shape[0])
         if self._validate_args:
             self._validate_sample(value)
         columns = [value[..., j] for j in range(self.event_shape[0])]

@@ -10,7 +10,7 @@ from jaxtyping import Array, Float
 from jaxcop import _checks, margins, mixture
 from jaxcop._numerics import normal_cdf
 from jaxcop.synthesizers._contract import Synthesizer
-from jaxcop.vae import Config, Hyper, PosteriorMixture, Trained, sampling, training
+from jaxcop.vae import BayesianMixture, Config, Hyper, PosteriorMixture, Trained, sampling, training
 from jaxcop.vae import config as vae_config
 
 SCALINGS = ("normal_scores", "standardise")
@@ -26,11 +26,43 @@ class Moments(NamedTuple):
 
 
 class FittedVAE(NamedTuple):
-    """A trained network, the scaling of its training rows and, with option B, the mixture of their latent codes."""
+    """A trained network, the scaling of its training rows and, with option B, the mixture of their latent codes.
+
+    ``latent`` is a ``mixture.Fit``, a ``bayes.MixtureFit`` with draws of its parameters, or nothing.
+    """
 
     trained: Trained
     scaling: Any
-    latent: mixture.Fit | tuple = ()
+    latent: Any = ()
+
+
+def _bayes():
+    """The module of posteriors of mixtures, which needs an optional extra."""
+    try:
+        from jaxcop.bayes import mixture as module
+    except ImportError as error:
+        raise ImportError(
+            f"posterior_mixture: expected numpyro and arviz for a BayesianMixture, got {error}; "
+            'pip install "jaxcop[bayes]"'
+        ) from error
+    return module
+
+
+def _fit_bayesian(key, trained: Trained, config: Config, scaled, mask, options: BayesianMixture):
+    key_codes, key_fit = jax.random.split(key)
+    z, counts = sampling.latent_codes(key_codes, trained, config, scaled, mask, options.num_draws)
+    return _bayes().fit_masked(
+        key_fit,
+        z,
+        counts / max(1, options.num_draws),
+        num_components=options.num_components,
+        weights=options.weights,
+        covariance=options.covariance,
+        concentration=options.concentration,
+        num_starts=options.num_starts,
+        num_draws=options.num_parameter_draws,
+        num_steps=options.num_steps,
+    )
 
 
 @cache
@@ -39,16 +71,21 @@ def vae(
     *,
     scaling: str = "normal_scores",
     hyper: Hyper | None = None,
-    posterior_mixture: PosteriorMixture | None = None,
+    posterior_mixture: PosteriorMixture | BayesianMixture | None = None,
 ) -> Synthesizer:
     """A VAE on scaled columns.
 
     ``normal_scores`` trains on normal scores of mid-ranks and maps back by empirical quantiles, so that the margins
     are those of the training rows up to the model's own margin error; ``standardise`` trains on z-scores, as the
     blast-fragmentation report does. ``posterior_mixture`` draws latent codes from a mixture fitted to those of the
-    training rows instead of the prior; the same key trains the same network with and without it.
+    training rows instead of the prior; the same key trains the same network with and without it. With a
+    ``BayesianMixture`` (extra ``bayes``) each synthetic row comes from its own draw of the mixture's parameters, so
+    that what is not known about the mixture is in the rows.
     """
     _checks.one_of(scaling, SCALINGS, "scaling")
+    bayesian = isinstance(posterior_mixture, BayesianMixture)
+    if bayesian:
+        _bayes()
 
     def check(x, hyper):
         rows, columns = _checks.table(x).shape
@@ -70,12 +107,17 @@ def vae(
         if posterior_mixture is None:
             return FittedVAE(trained, fitted)
         key_mixture = jax.random.fold_in(key, MIXTURE_STREAM)
-        latent = sampling.fit_posterior_mixture(key_mixture, trained, config, scaled, mask, posterior_mixture)
+        if isinstance(posterior_mixture, BayesianMixture):
+            latent = _fit_bayesian(key_mixture, trained, config, scaled, mask, posterior_mixture)
+        else:
+            latent = sampling.fit_posterior_mixture(key_mixture, trained, config, scaled, mask, posterior_mixture)
         return FittedVAE(trained, fitted, latent)
 
     def sample(key, fitted: FittedVAE, n: int):
         columns = fitted.scaling[0].shape[-1]
-        latent_mixture = fitted.latent.params if isinstance(fitted.latent, mixture.Fit) else None
+        latent_mixture = fitted.latent.params if fitted.latent else None
+        if bayesian:
+            latent_mixture = mixture.pooled(fitted.latent.params)
         rows = sampling.sample(key, fitted.trained, config, (n, columns), latent_mixture=latent_mixture)
         if scaling == "normal_scores":
             return margins.MARGINS["empirical"].from_uniform(normal_cdf(rows), fitted.scaling)

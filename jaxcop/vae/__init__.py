@@ -1,12 +1,13 @@
 """Variational autoencoders for small tables of numbers."""
 
-from jaxcop.vae.config import Config, Hyper, PosteriorMixture
+from jaxcop.vae.config import BayesianMixture, Config, Hyper, PosteriorMixture
 from jaxcop.vae.diagnostics import Diagnostics, diagnose
 from jaxcop.vae.likelihood import LogLikelihood, log_likelihood
-from jaxcop.vae.sampling import encode, fit_posterior_mixture, reconstruct, sample
+from jaxcop.vae.sampling import encode, fit_posterior_mixture, latent_codes, reconstruct, sample
 from jaxcop.vae.training import Info, State, Trained, fit, fit_masked, init, step
 
 __all__ = [
+    "BayesianMixture",
     "Config",
     "Diagnostics",
     "Hyper",
@@ -21,6 +22,7 @@ __all__ = [
     "fit_masked",
     "fit_posterior_mixture",
     "init",
+    "latent_codes",
     "log_likelihood",
     "reconstruct",
     "sample",

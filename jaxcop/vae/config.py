@@ -73,6 +73,39 @@ class PosteriorMixture:
         _checks.positive(self.regularisation, "regularisation")
 
 
+@dataclass(frozen=True)
+class BayesianMixture:
+    """Option B with its uncertainty: latent codes are drawn from the posterior of a Gaussian mixture of them.
+
+    ``num_draws`` posterior samples of each row are fitted, each of which counts 1/num_draws, so that the posterior
+    knows as many rows as there are; 0 takes the posterior means alone. A synthetic row comes from one of
+    ``num_parameter_draws`` draws of the mixture's parameters. The others are those of ``bayes.mixture_posterior``;
+    unlike EM it needs no number for the regularisation, and components that the rows do not need die.
+    """
+
+    num_components: int = 10
+    num_draws: int = 5
+    num_parameter_draws: int = 50
+    weights: str = "stick_breaking"
+    covariance: str = "full"
+    concentration: float = 1.0
+    num_starts: int = 4
+    num_steps: int = 1000
+
+    def __post_init__(self):
+        for name, lowest in (
+            ("num_components", 1),
+            ("num_draws", 0),
+            ("num_parameter_draws", 1),
+            ("num_starts", 1),
+            ("num_steps", 2),
+        ):
+            _whole(getattr(self, name), name, lowest)
+        _checks.one_of(self.weights, ("stick_breaking", "dirichlet"), "weights")
+        _checks.one_of(self.covariance, ("full", "diagonal"), "covariance")
+        _checks.positive(self.concentration, "concentration")
+
+
 class Hyper(NamedTuple):
     """Traced scalars: each may be an array with a replica axis in a sweep, and a new value compiles nothing.
 

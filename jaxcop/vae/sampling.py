@@ -20,7 +20,7 @@ def sample(
 ) -> Float[Array, "m d"]:
     """Draw ``shape = (m, d)`` rows: z from the prior, then x from the decoder's distribution given z.
 
-    ``latent_mixture``, from :func:`fit_posterior_mixture`, takes the place of the prior.
+    ``latent_mixture``, from :func:`fit_posterior_mixture` for one, takes the place of the prior.
     """
     nets = networks_of(trained.vector, config, shape[-1])
     key_latent, key_noise = jax.random.split(key)
@@ -45,6 +45,23 @@ def reconstruct(trained: Trained, config: Config, x: Float[Array, "*b d"]) -> Fl
     return nets.decode(trained.vector, mean, trained.hyper.min_scale)[0]
 
 
+def latent_codes(
+    key: Key[Array, ""],
+    trained: Trained,
+    config: Config,
+    x: Float[Array, "n d"],
+    mask: Bool[Array, " n"],
+    num_draws: int,
+) -> tuple[Float[Array, "m l"], Bool[Array, " m"]]:
+    """``num_draws`` posterior samples of the latent code of each row (0: its mean) and the mask of those that count."""
+    z, log_var = encode(trained, config, jnp.where(mask[:, None], x, 0))
+    if num_draws:
+        noise = jax.random.normal(key, (num_draws, *z.shape), z.dtype)
+        z = (z + jnp.exp(0.5 * log_var) * noise).reshape(-1, config.latent_dim)
+        mask = jnp.tile(mask, num_draws)
+    return z, mask
+
+
 def fit_posterior_mixture(
     key: Key[Array, ""],
     trained: Trained,
@@ -56,8 +73,8 @@ def fit_posterior_mixture(
     """A full-covariance Gaussian mixture of the latent codes of ``x``, to sample from instead of the prior.
 
     It closes the gap between the prior and the average posterior that the decoder was trained on. Fitted by EM from one
-    start; the source fits the same model by variational Bayes. Runs under ``jit`` and ``vmap``; rows where ``mask`` is
-    false do not count. Source: Apellaniz, Parras & Zazo 2024 (VAE-BGM).
+    start; the source fits the same model by variational Bayes, as ``bayes.mixture_posterior`` does. Runs under ``jit``
+    and ``vmap``; rows where ``mask`` is false do not count. Source: Apellaniz, Parras & Zazo 2024 (VAE-BGM).
 
     >>> import jax
     >>> import numpy as np
@@ -71,12 +88,8 @@ def fit_posterior_mixture(
     options = PosteriorMixture() if options is None else options
     x = jnp.asarray(x, trained.vector.dtype)
     mask = jnp.ones(len(x), bool) if mask is None else jnp.asarray(mask)
-    z, log_var = encode(trained, config, jnp.where(mask[:, None], x, 0))
     key_draws, key_fit = jax.random.split(key)
-    if options.num_draws:
-        noise = jax.random.normal(key_draws, (options.num_draws, *z.shape), z.dtype)
-        z = (z + jnp.exp(0.5 * log_var) * noise).reshape(-1, config.latent_dim)
-        mask = jnp.tile(mask, options.num_draws)
+    z, mask = latent_codes(key_draws, trained, config, x, mask, options.num_draws)
     return mixture.fit_masked(
         key_fit,
         z,
