@@ -249,7 +249,7 @@ def utility_many(
     """
     checked = [_checked(Job(*job)) for job in jobs]
     backend, _ = get_active_backend(prefer="threads")
-    gather = "generator" if backend.supports_return_generator else "list"
+    gather = "generator" if getattr(backend, "supports_return_generator", False) else "list"
     parallel = joblib.Parallel(n_jobs=workers, prefer="threads", return_as=gather)
     finished = []
     results = parallel(joblib.delayed(_fit_and_score)(job) for job in checked)
