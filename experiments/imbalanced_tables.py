@@ -90,8 +90,12 @@ def blast() -> Data:
 
 
 def features(table: np.ndarray, levels: Levels) -> np.ndarray:
-    """The table for a learner: every category a column of its own of zeros and ones; the target stays last."""
+    """The table for a learner: every category a column of its own of zeros and ones; the target stays last.
+
+    Resamplers that interpolate know no categories: what they made of a code is rounded to the nearest one.
+    """
     parts = [
-        np.eye(level)[table[:, j].astype(int)] if level else table[:, j : j + 1] for j, level in enumerate(levels[:-1])
+        np.eye(level)[np.clip(np.rint(table[:, j]), 0, level - 1).astype(int)] if level else table[:, j : j + 1]
+        for j, level in enumerate(levels[:-1])
     ]
     return np.concatenate([*parts, table[:, -1:]], axis=1)
