@@ -94,8 +94,8 @@ def features(table: np.ndarray, levels: Levels) -> np.ndarray:
 
     Resamplers that interpolate know no categories: what they made of a code is rounded to the nearest one.
     """
-    parts = [
-        np.eye(level)[np.clip(np.rint(table[:, j]), 0, level - 1).astype(int)] if level else table[:, j : j + 1]
-        for j, level in enumerate(levels[:-1])
-    ]
+    parts = []
+    for j, level in enumerate(levels[:-1]):
+        codes = np.clip(np.rint(table[:, j]), 0, level - 1).astype(int) if level else None
+        parts.append(table[:, j : j + 1] if codes is None else np.eye(level)[codes])
     return np.concatenate([*parts, table[:, -1:]], axis=1)
