@@ -29,6 +29,7 @@ from rich.console import Console
 import imbalanced_outputs
 import imbalanced_scores
 import imbalanced_study
+import imbalanced_tables
 import outputs
 from fragmentation import Screen
 from imbalanced_study import LEARNERS, Study
@@ -87,7 +88,7 @@ def parse(arguments: Sequence[str] | None) -> tuple[Study, argparse.Namespace]:
     table.add_argument("--target", required=True, metavar="COLUMN")
     table.add_argument("--columns", nargs="+", metavar="COLUMN", help="features; default: all others")
     table.add_argument("--categorical", nargs="+", metavar="COLUMN", default=(), help="features that are categories")
-    source.add_parser("blast", parents=[common], help="the 110 distinct blasts, target X50")
+    source.add_parser("blast", parents=[common], help="the distinct blasts, target X50")
     options = parser.parse_args(arguments)
     config = configure(options)
     if options.out is None:
@@ -99,6 +100,7 @@ def parse(arguments: Sequence[str] | None) -> tuple[Study, argparse.Namespace]:
 def configure(options: argparse.Namespace) -> Study:
     """Defaults of the source, then those of --quick, then what was asked for."""
     base = SIMULATION if options.source == "simulation" else TABLE
+    declared = imbalanced_tables.BLAST_POINTS if options.source == "blast" else None
     given = {
         "kind": options.study,
         "source": str(options.path) if options.source == "table" else options.source,
@@ -107,7 +109,7 @@ def configure(options: argparse.Namespace) -> Study:
         "categorical": tuple(getattr(options, "categorical", ())),
         "num_seeds": options.seeds,
         "num_rows": getattr(options, "rows", None),
-        "points": tuple(map(tuple, sorted(options.points))) if options.points else None,
+        "points": tuple(map(tuple, sorted(options.points))) if options.points else declared,
         "hidden": tuple(options.hidden) if options.hidden else None,
         "latent_dim": options.latent,
         "mixing": False if options.no_mixing else None,

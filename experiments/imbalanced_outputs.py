@@ -188,7 +188,8 @@ def band_table(records, learner: str, test: str) -> Table:
     rows = tuple((arm, *(cell(part[arm]) for part in found)) for arm in sorted_arms(found[-1], "rmse"))
     names = ("phi < 0.25", "0.25 to 0.5", "0.5 to 0.75", "0.75 to 1")
     header = tuple(f"{name} ({rows:.0f} rows)" for name, rows in zip(names, per_band, strict=True))
-    return Table(f"RMSE per band of relevance. Test rows: {test}. Learner: {learner}.", ("arm", *header), rows)
+    caption = f"RMSE per band of relevance (lost: no row in the band). Test rows: {test}. Learner: {learner}."
+    return Table(caption, ("arm", *header), rows)
 
 
 def sentences(config: Study, records, ratio: float) -> list[str]:

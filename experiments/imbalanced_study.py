@@ -12,6 +12,7 @@ from jaxcop import imbalanced, sweep
 from jaxcop.imbalanced import Config, ControlPoints, Hyper
 from jaxcop.imbalanced.density import check_target
 from jaxcop.imbalanced.encoding import Levels
+from jaxcop.imbalanced.resampling import runs
 from jaxcop.synthesizers import Synthesizer, imbalanced_arms
 from jaxcop.tables import row_split
 
@@ -98,6 +99,16 @@ def key(seed: int, purpose: int):
     return study.keys([seed], [0], purpose)[0]
 
 
+def control_points(config: Study, y: np.ndarray, seed: int) -> ControlPoints:
+    """Those of the study, or of a box plot of the training targets."""
+    if config.points:
+        return imbalanced.control_points(config.points)
+    try:
+        return imbalanced.automatic_points(y)
+    except ValueError as error:
+        raise ValueError(f"seed {seed}, training target: {error}; here by --points") from error
+
+
 def cases(config: Study) -> tuple[list[Case], Levels]:
     """Splits and test draws of every seed. What cannot be scored is refused here, before any training."""
     found, levels = [], ()
@@ -107,9 +118,7 @@ def cases(config: Study) -> tuple[list[Case], Levels]:
         check_target(table[:, -1], f"target {data.columns[-1]}")
         split = row_split(np.arange(len(table)), seed=seed, test_size=config.test_share)
         train, test = table[split.train], table[split.test]
-        points = (
-            imbalanced.control_points(config.points) if config.points else imbalanced.automatic_points(train[:, -1])
-        )
+        points = control_points(config, train[:, -1], seed)
         drawn = np.asarray(imbalanced.inverse_density_draw(key(seed, TEST_DRAW), test[:, -1], config.alpha_test))
         found.append(Case(seed, train, test, drawn, points))
     return found, levels
@@ -158,6 +167,10 @@ def check(config: Study, all_cases: Sequence[Case], levels: Levels) -> None:
     """Refuse what cannot be trained, on every training table."""
     for variant, case in itertools.product(variants(config, levels).values(), all_cases):
         variant.synthesizer.check(case.train, variant.hyper)
+    if resamplers(config):
+        for case in all_cases:
+            # No rare row, and they have nothing to resample: to be known before the training.
+            runs(case.train[:, -1], np.asarray(imbalanced.relevance(case.train[:, -1], case.points)))
 
 
 def _trained_alone(hyper):
@@ -206,13 +219,17 @@ def draw_tables(
     return tables
 
 
+def resamplers(config: Study) -> list[str]:
+    """The resamplers that take part."""
+    if not config.resamplers or config.kind != "arms":
+        return []
+    return [name for name in imbalanced.RESAMPLERS if not config.arms or name in config.arms]
+
+
 def resampled(config: Study, case: Case) -> dict[str, np.ndarray]:
     """The tables of the resamplers for one seed; they know nothing of categories and treat codes as numbers."""
-    if not config.resamplers or config.kind != "arms":
-        return {}
     phi = np.asarray(imbalanced.relevance(case.train[:, -1], case.points))
-    names = [name for name in imbalanced.RESAMPLERS if not config.arms or name in config.arms]
     return {
         name: imbalanced.RESAMPLERS[name](jax.random.fold_in(key(case.seed, RESAMPLE), k), case.train, phi)
-        for k, name in enumerate(names)
+        for k, name in enumerate(resamplers(config))
     }

@@ -196,6 +196,7 @@ def test_reading_a_table(tmp_path):
         (["simulation", "--arms", "david"], "check the spelling"),
         (["simulation", "--rows", "150"], "batch_size"),
         (["simulation", "--hidden", "3"], "both or neither"),
+        (["simulation", "--rows", "300", "--points", "900", "0", "--points", "990", "1"], "0 everywhere"),
         (["simulation", "--points", "1", "0", "--points", "2", "0"], "0 at every point"),
         (["table", "mixed.csv", "--target", "nothing"], "check the spelling"),
         (["table", "mixed.csv", "--target", "y"], "numeric columns"),
