@@ -109,6 +109,7 @@ def two():
     )
 
 
+@pytest.mark.slow
 def test_two_clouds_in_five_components(two):
     assert two.chosen == int(np.argmax(two.bound))
     assert two.rule.startswith("the restart with the highest evidence bound")
@@ -213,6 +214,6 @@ def test_bad_input(change, message):
         bayes.mixture_posterior(jax.random.key(0), arguments.pop("z"), **arguments)
 
 
-def test_points_of_another_width_are_refused(two):
+def test_points_of_another_width_are_refused(one):
     with pytest.raises(ValueError, match="expected 2 columns"):
-        bayes.mixture_logpdf(np.zeros((3, 3)), two)
+        bayes.mixture_logpdf(np.zeros((3, 3)), one)

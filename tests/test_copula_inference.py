@@ -110,6 +110,7 @@ def test_bootstrap_agrees_with_asymptotics(estimator, parametric, method):
     assert_close(jnp.stack([limits.lower.theta, limits.upper.theta]), np.quantile(replicates, [0.05, 0.95]), rtol=1e-9)
 
 
+@pytest.mark.slow
 def test_resamples_of_the_same_rows_are_the_refits_one_by_one(monkeypatch):
     # Positive dependence is interpolated; where maxima lie outside the range, and at independence, an edge of the
     # family, every resample is refitted.

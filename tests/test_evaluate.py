@@ -169,6 +169,7 @@ def test_sizes_are_few_and_never_too_large():
     assert all(suite.comparison_rows(limit) >= limit / 1.25 for limit in range(8, 1792))
 
 
+@pytest.mark.slow
 def test_pairs_do_not_depend_on_their_neighbours(found):
     rng = np.random.default_rng(0)
     real, other = rng.normal(size=(2, suite.CHUNK + 3, 80, 3)).astype("float32")

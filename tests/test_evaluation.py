@@ -56,6 +56,7 @@ def test_sizes_are_matched():
         evaluation.fidelity(key, real(), TABLES, num_rows=61)
 
 
+@pytest.mark.slow
 def test_copies_are_looked_for_among_all_training_rows():
     train = real()
     copies = np.concatenate([train, real(3)])[None]

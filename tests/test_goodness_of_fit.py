@@ -91,6 +91,7 @@ def test_a_family_without_parameters():
     assert goodness_of_fit(_KEY, free, "independence", method="multiplier", num_resamples=99).p_value > 0.01
 
 
+@pytest.mark.slow
 def test_p_value_counts_the_replicates_that_did_not_fail():
     def sample(key, params, shape):
         return jnp.where(jax.random.uniform(key) < 0.3, jnp.nan, clayton.sample(key, params, shape))

@@ -101,6 +101,7 @@ def test_the_copula_table_is_per_row():
         np.testing.assert_allclose(row.aic, 2 * row.num_params / 50 - 2 * row.loglik, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_regularisation_reaches_the_mixture():
     generator, x, mask = gaussian_mixture_copula(3), _table(0).astype("f4"), np.ones(80, bool)
     fits = [generator.fit(jax.random.key(0), x, mask, Regularisation(value)) for value in (1e-3, 1e-1)]
