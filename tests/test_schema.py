@@ -166,7 +166,9 @@ def test_files_keep_schemas(frame, tmp_path, name):
     [
         (lambda c: c.update(kind="number"), "kind: expected one of"),
         (lambda c: c.update(dtype="float99"), "dtype: expected one of pandas"),
-        (lambda c: c.update(dtype="str"), "dtype: expected one of numbers"),
+        (lambda c: c.update(dtype="str"), "dtype: expected one of continuous numbers"),
+        (lambda c: c.update(dtype="bool"), "dtype: expected one of continuous numbers"),
+        (lambda c: c.update(dtype="int64"), "dtype: expected one of continuous numbers"),
         (lambda c: c.update(decimals=1.5), "decimals: expected 0 to 12"),
         (lambda c: c.update(decimals=True), "decimals: expected a finite number"),
         (lambda c: c.update(increment=0.001), "increment: expected a positive multiple"),
@@ -188,6 +190,27 @@ def test_wrong_schemas_are_named(frame, change, message):
     change(tree["columns"][0])
     with pytest.raises(ValueError, match=message):
         schemas.from_json(tree)
+
+
+@pytest.mark.parametrize(
+    "text", ["", "{", "[]", '{"format": "other"}', '{"format": "jaxcop-schema-1", "columns": [3]}']
+)
+def test_no_schema_text_raises_anything_else(frame):
+    """Every field replaced by every odd value: a schema or a message."""
+    tree = schemas.to_json(tables.infer_schema(frame))
+    odd = [None, True, -1, 1.5, 1e300, float("nan"), "", "é", "category[x]", "datetime64[ns]", [], [None], [[1]], {}]
+    refused = 0
+    for i, column in enumerate(tree["columns"]):
+        for name in [f.name for f in dataclasses.fields(tables.Column)]:
+            for value in odd:
+                columns = [*tree["columns"][:i], column | {name: value}, *tree["columns"][i + 1 :]]
+                try:
+                    schema = schemas.from_json(tree | {"columns": columns})
+                    tables.decode(tables.encode(frame, schema), schema)
+                except ValueError as error:
+                    refused += 1
+                    assert "expected" in str(error), error
+    assert refused > 400
 
 
 @pytest.mark.parametrize(

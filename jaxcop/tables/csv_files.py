@@ -30,7 +30,7 @@ def read_csv(path: str | Path) -> pd.DataFrame:
     rows = _rows(path, text)
     header, lines = rows[0][1], rows[1:]
     try:
-        frame = pd.read_csv(io.StringIO(text), float_precision="round_trip", low_memory=False, index_col=False)
+        frame = pd.read_csv(io.StringIO(text), low_memory=False, index_col=False)
     except (ValueError, OverflowError) as error:
         raise ValueError(f"{path}: expected a table, got what pandas cannot read ({error}); correct it") from None
     # pandas renames nothing and drops nothing here, or its columns would not be those that were checked.
@@ -39,14 +39,24 @@ def read_csv(path: str | Path) -> pd.DataFrame:
             f"{path}: expected {len(lines)} rows of {header}, pandas found {frame.shape}; quote every cell"
         )
     for j, (name, column) in enumerate(list(frame.items())):
-        if column.dtype == "float64" and column.isna().any() and (column.dropna() % 1 == 0).all():
-            seen = (row[j] for (_, row), gone in zip(lines, column.isna(), strict=True) if not gone)
-            # inf % 1 is NaN; from 2**53 on floats skip whole numbers
-            if not any(set(cell) & set(".eE") for cell in seen) and column.abs().max() < 2**53:
-                frame[name] = column.astype("Int64")
+        if column.dtype == "float64":
+            cells = [None if gone else row[j] for (_, row), gone in zip(lines, column.isna(), strict=True)]
+            frame[name] = _floats(path, str(name), cells)
         elif not pd.api.types.is_numeric_dtype(column) and not pd.api.types.is_bool_dtype(column):
             _check_text(path, str(name), column, [number for number, _ in lines])
     return frame
+
+
+def _floats(path: Path, name: str, cells: list[str | None]) -> pd.Series:
+    """Python's floats, right to the last digit in every version; whole numbers beside empty cells as Int64."""
+    try:
+        values = pd.Series([float("nan") if cell is None else float(cell) for cell in cells], dtype="float64")
+    except ValueError as error:
+        raise ValueError(f"{path}, column {name!r}: expected numbers, got other text ({error}); correct it") from None
+    pointless = not any(set(cell) & set(".eE") for cell in cells if cell is not None)
+    # NaN and infinity are no whole numbers; from 2**53 on floats skip some.
+    whole = pointless and values.hasnans and (values.dropna() % 1 == 0).all() and values.abs().max() < 2**53
+    return values.astype("Int64") if whole else values
 
 
 def _text(path: Path) -> str:
@@ -108,7 +118,7 @@ def _check_text(path: Path, name: str, column: pd.Series, lines: list[int]) -> N
         return
     if numbers.all():
         raise ValueError(f"{path}, column {name!r}: expected numbers that a float holds, got larger ones; correct them")
-    first = numbers.idxmin()
+    first = int(observed.index[int(numbers.to_numpy().argmin())])
     raise ValueError(
         f"{path}, column {name!r}: expected numbers only, got {observed[first]!r} in line {lines[first]}; correct it, "
         "or leave the cell empty"
@@ -131,7 +141,7 @@ def check_formulas(columns: dict[str, Iterable]) -> None:
         if found:
             raise ValueError(
                 f"column {name!r}: expected no cell that a spreadsheet runs as a formula, got {found[0]!r}; rename it, "
-                "or allow formulas"
+                "or allow formulas (allow_formulas=True, --allow-formulas)"
             )
 
 

@@ -71,8 +71,7 @@ class Column:
                 f"{where}, dtype: expected one that can hold missing values, got {self.dtype}; use "
                 f"{'boolean' if dtype.kind == 'b' else self.dtype.replace('i', 'I').replace('uI', 'UI')}"
             )
-        if self.kind in ("continuous", "integer") and not pd.api.types.is_numeric_dtype(dtype):
-            raise ValueError(f"{where}, dtype: expected one of numbers, got {self.dtype}; use float64 or int64")
+        _check_dtype(self, dtype, where)
 
     def _check_numbers(self, where: str) -> None:
         numeric = self.kind in ("continuous", "integer")
@@ -136,6 +135,26 @@ def column_dtype(column: Column):
             f"column {column.name!r}, dtype: expected one of pandas that fits, got {column.dtype!r} ({error}); "
             "correct it"
         ) from None
+
+
+def _check_dtype(column: Column, dtype, where: str) -> None:
+    """Refuse a dtype that does not hold the values of the column."""
+    if column.kind in ("continuous", "integer"):
+        kinds = "f" if column.kind == "continuous" else "fiu"
+        try:
+            fits = np.dtype(str(dtype).lower()).kind in kinds
+        except TypeError:
+            fits = False
+        if not fits:
+            raise ValueError(f"{where}, dtype: expected one of {column.kind} numbers, got {dtype}; use float64")
+        return
+    values = [False, True] if column.kind == "boolean" else list(column.categories)
+    try:
+        same = pd.Series(values, dtype=dtype).tolist() == values
+    except (TypeError, ValueError, OverflowError):
+        same = False
+    if not same:
+        raise ValueError(f"{where}, dtype: expected one that holds {values[:20]}, got {dtype}; correct one of them")
 
 
 def infer_schema(frame: pd.DataFrame) -> Schema:
