@@ -150,6 +150,16 @@ def test_dequantised_values_are_spread_and_missing_cells_filled_from_the_column(
     assert len(np.unique(temperature[gone])) > 10
 
 
+def test_missing_cells_keep_the_dependence():
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=600)
+    frame = pd.DataFrame({"x": x, "y": np.where(rng.random(600) < 0.4, np.nan, x + 0.1 * rng.normal(size=600))})
+    schema = tables.infer_schema(frame)
+    filled = tables.dequantise(jax.random.key(0), tables.encode(frame, schema), schema)
+    # Values drawn from all rows would leave 0.6 of it.
+    assert np.corrcoef(filled[:, 0], filled[:, 1])[0, 1] > 0.97
+
+
 @pytest.mark.parametrize("name", ["schema.json", "schema.yaml"])
 def test_files_keep_schemas(frame, tmp_path, name):
     schema = tables.infer_schema(frame)
@@ -192,14 +202,11 @@ def test_wrong_schemas_are_named(frame, change, message):
         schemas.from_json(tree)
 
 
-@pytest.mark.parametrize(
-    "text", ["", "{", "[]", '{"format": "other"}', '{"format": "jaxcop-schema-1", "columns": [3]}']
-)
 def test_no_schema_text_raises_anything_else(frame):
     """Every field replaced by every odd value: a schema or a message."""
     tree = schemas.to_json(tables.infer_schema(frame))
     odd = [None, True, -1, 1.5, 1e300, float("nan"), "", "é", "category[x]", "datetime64[ns]", [], [None], [[1]], {}]
-    refused = 0
+    messages = []
     for i, column in enumerate(tree["columns"]):
         for name in [f.name for f in dataclasses.fields(tables.Column)]:
             for value in odd:
@@ -208,9 +215,9 @@ def test_no_schema_text_raises_anything_else(frame):
                     schema = schemas.from_json(tree | {"columns": columns})
                     tables.decode(tables.encode(frame, schema), schema)
                 except ValueError as error:
-                    refused += 1
-                    assert "expected" in str(error), error
-    assert refused > 400
+                    messages.append(str(error))
+    assert len(messages) > 400
+    assert not [message for message in messages if "expected" not in message]
 
 
 @pytest.mark.parametrize(
