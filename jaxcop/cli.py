@@ -251,8 +251,6 @@ def evaluate(
 
 def _numbers(paths: list[Path], schema: Path | None, target: str | None):
     """The tables as arrays on one schema without bounds, names of the columns, and names of constant ones left out."""
-    import numpy as np
-
     from jaxcop import tables
 
     frames = [tables.read_csv(path) for path in paths]
@@ -268,12 +266,11 @@ def _numbers(paths: list[Path], schema: Path | None, target: str | None):
         column.name for column in found.columns if column.kind in ("continuous", "integer", "boolean")
     ):
         raise ValueError(f"--target: expected a column of numbers that vary, got {target!r}; choose another")
+    # A missing cell is the training rows' median in every table: the same number, and no test row has a say in it.
+    arrays, columns = [], tables.array_columns(found)
     for path, frame in zip(paths, frames, strict=True):
         with _at(path):
-            tables.encode(frame, found)
-    # All at once, so that a missing cell is the same number in every table.
-    encoded, columns = tables.encode(together, found), tables.array_columns(found)
-    arrays = np.split(encoded, np.cumsum([len(frame) for frame in frames])[:-1])
+            arrays.append(tables.encode(frame, found, reference=frames[0]))
     varies = arrays[0].min(axis=0) < arrays[0].max(axis=0)
     kept = [name for name, keep in zip(columns, varies, strict=True) if keep]
     if not kept or (target is not None and target not in kept):

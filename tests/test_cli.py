@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from jaxcop import tables
-from jaxcop.cli import app
+from jaxcop.cli import _numbers, app
 from typer.testing import CliRunner
 
 
@@ -167,6 +167,21 @@ def test_tables_that_cannot_be_compared(run, folder):
     refused(evaluate(*real, "--synthetic", folder / "train.csv", "--target", "crew"), "--target")
     pd.read_csv(folder / "holdout.csv")[:5].to_csv(folder / "short.csv", index=False)
     refused(evaluate("--holdout", folder / "short.csv", "--synthetic", folder / "train.csv"), "at least 10 rows")
+
+
+def test_no_other_row_changes_the_training_rows(folder):
+    real = [folder / "train.csv", folder / "holdout.csv", folder / "train.csv"]
+    before, names, dropped = _numbers(real, None, "y")
+    assert (names, dropped) == (("site", "x", "n", "y", "x missing"), ["crew"])
+    holdout = pd.read_csv(folder / "holdout.csv")
+    holdout["x"] = holdout["x"] + 50
+    holdout.to_csv(folder / "holdout.csv", index=False)
+    after, *_ = _numbers(real, None, "y")
+    assert (before[0] == after[0]).all()
+    gone = after[1][:, 4] == 1
+    assert gone.any()
+    assert set(after[1][gone, 1]) == set(before[0][before[0][:, 4] == 1, 1])
+    assert (after[1][~gone, 1] > 40).all()
 
 
 def test_version_and_help_do_not_wait_for_jax(run):

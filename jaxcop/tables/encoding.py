@@ -43,12 +43,13 @@ def _words(schema: Schema) -> list[str]:
     return list(dict.fromkeys(column.missing for column in schema.columns if column.missing is not None))
 
 
-def encode(frame: pd.DataFrame, schema: Schema) -> Float64[np.ndarray, "n d"]:
+def encode(frame: pd.DataFrame, schema: Schema, *, reference: pd.DataFrame | None = None) -> Float64[np.ndarray, "n d"]:
     """The table as numbers [n, d], d = ``len(array_columns(schema))``.
 
-    A cell that is missing holds the median of its column. Numbers are not rounded. Raises
-    ValueError, naming the column, for columns other than those of the schema, missing values, categories or constants
-    that it does not have, numbers that are none, infinite, beyond 1e100 or out of bounds.
+    A cell that is missing holds the median of its column in ``reference`` (default: ``frame``), so that tables can be
+    compared. Numbers are not rounded. Raises ValueError, naming the column, for columns other than those of the schema,
+    missing values, categories or constants that it does not have, numbers that are none, infinite, beyond 1e100 or out
+    of bounds.
 
     >>> frame = pd.DataFrame({"site": ["q", "p", "q"], "x": [0.25, None, 1.5]})
     >>> from jaxcop.tables import infer_schema
@@ -71,10 +72,15 @@ def encode(frame: pd.DataFrame, schema: Schema) -> Float64[np.ndarray, "n d"]:
                 f"{column.missing!r}, got other rows; give it a word of its own in the schema"
             )
         if column.kind != "constant":
-            middle = np.sort(codes[~gone])[(len(codes) - gone.sum() - 1) // 2] if not gone.all() else 0.0
-            values.append(np.where(gone, middle, codes))
+            known = codes if reference is None else _encode_column(dict(reference.items())[column.name], column)
+            values.append(np.where(gone, _middle(known[~np.isnan(known)]), codes))
     flags = [absent[word].astype(np.float64) for word in _words(schema)]
     return np.stack([*values, *flags], axis=1) if values or flags else np.empty((len(frame), 0))
+
+
+def _middle(values: np.ndarray) -> float:
+    """The lower median, which is a value of the column; 0 of none."""
+    return float(np.sort(values)[(len(values) - 1) // 2]) if len(values) else 0.0
 
 
 def _encode_column(series: pd.Series, column: Column) -> np.ndarray:
