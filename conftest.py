@@ -10,8 +10,8 @@ jax.config.update("jax_enable_x64", True)
 # their time. Values and gradients of densities, transforms, samplers and metrics are tested on the code that users run.
 NOT_OPTIMISED = (
     "bayes", "checkpoint", "cli", "copula_fitting", "copula_inference", "evaluate", "evaluation", "figures",
-    "fragmentation", "goodness_of_fit", "imbalanced_arms", "imbalanced_experiment", "pipeline", "readme", "study", "sweep",
-    "synthesizers", "vae", "vae_decoders", "vae_likelihood",
+    "fragmentation", "goodness_of_fit", "imbalanced_arms", "imbalanced_experiment", "pipeline", "readme", "study",
+    "sweep", "synthesizers", "vae", "vae_decoders", "vae_likelihood",
 )  # fmt: skip
 
 
