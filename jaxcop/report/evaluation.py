@@ -70,10 +70,15 @@ def tables(evaluation: Evaluation) -> list[Table]:
 
 def show(evaluation: Evaluation, console: Console) -> None:
     """Print every table and the verdicts; signs of copying and leaks in red."""
-    for note in evaluation.notes:
-        console.print(note, style="bold red" if evaluation.leaked_share else "yellow")
     for table in tables(evaluation):
         console.print(to_rich(table))
+    show_verdicts(evaluation, console)
+
+
+def show_verdicts(evaluation: Evaluation, console: Console) -> None:
+    """Print the notes and the verdicts alone, for a screen that is too narrow for tables."""
+    for note in evaluation.notes:
+        console.print(note, style="bold red" if evaluation.leaked_share else "yellow")
     for verdict in evaluation.verdicts:
         console.print(f"\n{verdict.generator}", style="bold")
         for sentence in verdict.sentences:

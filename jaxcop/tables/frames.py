@@ -1,6 +1,6 @@
 """From a data frame to an array of numbers, or to a message that names the column at fault."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -25,8 +25,7 @@ def numeric_table(
             [2.  , 0.25],
             [4.  , 0.75]]), ('x', 'y'))
     """
-    if not isinstance(frame, pd.DataFrame):
-        raise ValueError(f"frame: expected a pandas.DataFrame, got {type(frame).__name__}; wrap it in one")
+    check_frame(frame)
     names = list(frame.columns if columns is None else columns)
     if target is not None and target not in names:
         names.append(target)
@@ -58,6 +57,18 @@ def numeric_table(
 
 def _is_real(dtype) -> bool:
     return pd.api.types.is_numeric_dtype(dtype) and not pd.api.types.is_complex_dtype(dtype)
+
+
+def check_frame(frame: pd.DataFrame) -> None:
+    """Refuse what is no data frame, has no column, or has a name twice."""
+    if not isinstance(frame, pd.DataFrame):
+        raise ValueError(f"frame: expected a pandas.DataFrame, got {type(frame).__name__}; wrap it in one")
+    _check_names(frame, list(frame.columns))
+
+
+def concatenate(frames: Iterable[pd.DataFrame]) -> pd.DataFrame:
+    """Pieces of one table as one, its index counting from 0."""
+    return pd.concat(list(frames), ignore_index=True)
 
 
 def _check_names(frame: pd.DataFrame, names: list) -> None:

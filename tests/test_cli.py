@@ -1,0 +1,229 @@
+"""The command line: a table becomes a model, rows and a verdict; what is wrong ends with one message and code 2."""
+
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pandas as pd
+import pytest
+from jaxcop import tables
+from jaxcop.cli import _numbers, app
+from typer.testing import CliRunner
+
+
+@pytest.fixture
+def run():
+    def run(*args):
+        return CliRunner().invoke(app, [str(arg) for arg in args])
+
+    return run
+
+
+@pytest.fixture
+def folder(tmp_path):
+    rng = np.random.default_rng(0)
+    n = 90
+    x = rng.normal(size=n)
+    frame = pd.DataFrame(
+        {
+            "site": np.where(x + rng.normal(size=n) > 0, "north", "south"),
+            "x": np.where(rng.random(n) < 0.2, np.nan, x.round(2)),
+            "n": rng.integers(0, 9, n),
+            "crew": 4,
+            "y": (2 * x + 0.1 * rng.normal(size=n)).round(3),
+        }
+    )
+    frame[:60].to_csv(tmp_path / "train.csv", index=False)
+    frame[60:].to_csv(tmp_path / "holdout.csv", index=False)
+    return tmp_path
+
+
+def refused(result, *words):
+    assert result.exit_code == 2, (result.output, result.exception)
+    assert "Traceback" not in result.output
+    assert result.exception is None or isinstance(result.exception, SystemExit)
+    for word in words:
+        assert word in result.output.replace("\n", " ")
+
+
+def test_from_table_to_rows(run, folder):
+    fitted = run("fit", folder / "train.csv", "--out", folder / "model", "--seed", 0, "--synthesizer", "smoothed")
+    assert fitted.exit_code == 0, fitted.output
+    for name, seed in (("a.csv", 1), ("b.csv", 1), ("c.csv", 2)):
+        drawn = run("sample", folder / "model", "--rows", 150, "--out", folder / name, "--seed", seed)
+        assert drawn.exit_code == 0, drawn.output
+    train, rows = tables.read_csv(folder / "train.csv"), tables.read_csv(folder / "a.csv")
+    assert len(rows) == 150
+    assert list(rows.columns) == list(train.columns)
+    assert (rows.dtypes == train.dtypes).all()
+    assert set(rows["site"]) == {"north", "south"}
+    assert (rows["x"].dropna().round(2) == rows["x"].dropna()).all()
+    assert 0.05 < rows["x"].isna().mean() < 0.4
+    assert (rows["crew"] == 4).all()
+    observed = rows.dropna()
+    assert observed["x"].corr(observed["y"]) > 0.8
+    assert (folder / "a.csv").read_bytes() == (folder / "b.csv").read_bytes()
+    assert (folder / "a.csv").read_bytes() != (folder / "c.csv").read_bytes()
+
+
+def test_an_edited_schema_is_kept_to(run, folder):
+    assert run("schema", folder / "train.csv", "--out", folder / "schema.json").exit_code == 0
+    tree = json.loads((folder / "schema.json").read_text())
+    tree["columns"][4] |= {"lower": -10, "upper": 10, "decimals": 1, "unit": "m"}
+    (folder / "schema.json").write_text(json.dumps(tree))
+    options = ("--seed", 0, "--synthesizer", "independent", "--schema", folder / "schema.json")
+    fitted = run("fit", folder / "train.csv", "--out", folder / "model", *options)
+    assert fitted.exit_code == 0, fitted.output
+    assert run("sample", folder / "model", "--rows", 50, "--out", folder / "a.csv", "--seed", 1).exit_code == 0
+    y = tables.read_csv(folder / "a.csv")["y"]
+    assert (y.round(1) == y).all()
+    tree["columns"][4]["upper"] = 0
+    (folder / "schema.json").write_text(json.dumps(tree))
+    refused(run("fit", folder / "train.csv", "--out", folder / "new", *options), "column 'y'", "bounds in the schema")
+    assert not (folder / "new").exists()
+
+
+def test_nothing_is_replaced_unless_told(run, folder):
+    for command in (
+        ("schema", folder / "train.csv", "--out", folder / "kept"),
+        ("fit", folder / "train.csv", "--out", folder / "kept", "--seed", 0),
+        ("sample", folder / "model", "--out", folder / "kept", "--seed", 0, "--rows", 3),
+        ("evaluate", "--train", folder / "train.csv", "--holdout", folder / "holdout.csv", "--synthetic",
+         folder / "train.csv", "--out", folder / "kept"),
+    ):  # fmt: skip
+        (folder / "kept").write_text("kept")
+        refused(run(*command), "exists", "--overwrite")
+        assert (folder / "kept").read_text() == "kept"
+
+
+BAD = {
+    "ragged": ("a,b\n1,2\n1,2,3\n", "in line 3"),
+    "one row": ("a,b\n1,2\n", "at least 2 rows"),
+    "one column": ("a\n1\n2\n", "at least 2 columns that vary"),
+    "constant": ("a,b\n1,2\n1,3\n", "at least 2 columns that vary"),
+    "huge": ("a,b\n1,2e300\n2,3\n", "finite numbers up to 1e+100"),
+    "infinite": ("a,b\n1,inf\n2,3\n", "finite"),
+    "beyond float": ("a,b\n1,1e999\n2,3\n", "finite"),
+    "identifiers": ("a,b\n" + "".join(f"{i},id{i}\n" for i in range(99)), "identifiers"),
+    "formula": ("a,b\n1,=cmd()\n2,x\n3,x\n", "--allow-formulas"),
+    "markup": ("a,b\n1,[/red]\n2,3\n4,5\n", "[/red]"),
+    "too few rows": ("a,b\n1,2\n2,1\n", "rows"),
+}
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_bad_tables_leave_nothing(run, tmp_path, name):
+    text, words = BAD[name]
+    (tmp_path / "a.csv").write_text(text)
+    options = ("--synthesizer", "copula_gaussian") if name == "too few rows" else ()
+    refused(run("fit", tmp_path / "a.csv", "--out", tmp_path / "model", "--seed", 0, *options), "Error", words)
+    assert [path.name for path in tmp_path.iterdir()] == ["a.csv"]
+
+
+def test_random_bytes_are_refused_or_read(run, tmp_path):
+    """Lines with a bit, a byte or a slice changed: a schema is written, or a message and nothing else."""
+    rng = np.random.default_rng(0)
+    good = b'site,x,ok\n"a, b",0.1,True\nc,2,False\n"d ""e""",,True\n' * 2
+    for _ in range(150):
+        raw = bytearray(good)
+        for _ in range(rng.integers(1, 4)):
+            start, stop = sorted(rng.integers(0, len(raw), 2))
+            raw[start : min(stop, start + 3)] = rng.bytes(rng.integers(0, 4))
+        (tmp_path / "a.csv").write_bytes(raw)
+        result = run("schema", tmp_path / "a.csv", "--out", tmp_path / "schema.json", "--overwrite")
+        if result.exit_code:
+            refused(result, "Error", "expected", "got")
+            assert not list(tmp_path.glob("*.json*"))
+        (tmp_path / "schema.json").unlink(missing_ok=True)
+
+
+def test_options_that_cannot_be(run, folder):
+    model = folder / "model"
+    refused(run("fit", folder / "train.csv", "--out", model, "--seed", 0, "--synthesizer", "gan"), "--synthesizer")
+    refused(run("fit", folder / "none.csv", "--out", model, "--seed", 0), "check the path")
+    refused(run("fit", folder / "train.csv", "--out", model), "--seed")
+    refused(run("sample", folder / "train.csv", "--rows", 3, "--out", folder / "a.csv", "--seed", 0), "checkpoint")
+    refused(run("sample", folder / "none", "--rows", 3, "--out", folder / "a.csv", "--seed", 0), "check the path")
+    refused(run("sample", folder / "none", "--rows", 0, "--out", folder / "a.csv", "--seed", 0), "--rows")
+    (folder / "schema.json").write_text("{}")
+    wrong = ("--schema", folder / "schema.json")
+    refused(run("fit", folder / "train.csv", "--out", model, "--seed", 0, *wrong), "schema: expected")
+    assert {path.name for path in folder.iterdir()} == {"train.csv", "holdout.csv", "schema.json"}
+
+
+def test_tables_that_cannot_be_compared(run, folder):
+    def evaluate(*options):
+        result = run("evaluate", "--train", folder / "train.csv", "--out", folder / "report", *options)
+        assert not (folder / "report").exists()
+        return result
+
+    real = ("--holdout", folder / "holdout.csv")
+    (folder / "other.csv").write_text("a,b\n1,2\n2,3\n")
+    refused(evaluate(*real, "--synthetic", folder / "other.csv"), "other.csv: expected the columns")
+    twice = ("--synthetic", folder / "train.csv", "--synthetic", folder / "train.csv")
+    refused(evaluate(*real, *twice), "different names")
+    refused(evaluate(*real, "--synthetic", folder / "train.csv", "--target", "site"), "--target")
+    refused(evaluate(*real, "--synthetic", folder / "train.csv", "--target", "crew"), "--target")
+    pd.read_csv(folder / "holdout.csv")[:5].to_csv(folder / "short.csv", index=False)
+    refused(evaluate("--holdout", folder / "short.csv", "--synthetic", folder / "train.csv"), "at least 10 rows")
+
+
+def test_no_other_row_changes_the_training_rows(folder):
+    real = [folder / "train.csv", folder / "holdout.csv", folder / "train.csv"]
+    before, names, dropped = _numbers(real, None, "y")
+    assert (names, dropped) == (("site", "x", "n", "y", "x missing"), ["crew"])
+    holdout = pd.read_csv(folder / "holdout.csv")
+    holdout["x"] = holdout["x"] + 50
+    holdout.to_csv(folder / "holdout.csv", index=False)
+    after, *_ = _numbers(real, None, "y")
+    assert (before[0] == after[0]).all()
+    gone = after[1][:, 4] == 1
+    assert gone.any()
+    assert set(after[1][gone, 1]) == set(before[0][before[0][:, 4] == 1, 1])
+    assert (after[1][~gone, 1] > 40).all()
+
+
+def test_version_and_help_do_not_wait_for_jax(run):
+    from jaxcop import __version__
+
+    assert run("--version").output.strip() == f"jaxcop {__version__}"
+    for command in ("schema", "fit", "sample", "evaluate"):
+        shown = run(command, "--help")
+        assert shown.exit_code == 0
+        assert f"Example: jaxcop {command}" in shown.output.replace("\n", " ")
+    program = "import sys, jaxcop.cli; assert not {'jax', 'pandas', 'matplotlib'} & set(sys.modules)"
+    subprocess.run([sys.executable, "-c", program], check=True)
+
+
+@pytest.mark.slow
+def test_from_table_to_verdict(run, folder):
+    fitted = run("fit", folder / "train.csv", "--out", folder / "model", "--seed", 0)
+    assert fitted.exit_code == 0, fitted.output
+    assert run("sample", folder / "model", "--rows", 600, "--out", folder / "a.csv", "--seed", 1).exit_code == 0
+    files = ("--train", folder / "train.csv", "--holdout", folder / "holdout.csv", "--synthetic", folder / "a.csv")
+    options = ("--target", "y", "--out", folder / "report", "--resamples", 3, "--permutations", 19)
+    command = ("evaluate", *files, *options)
+    judged = run(*command)
+    assert judged.exit_code == 0, judged.output
+    assert "'crew' is constant" in judged.output
+    found = json.loads((folder / "report" / "evaluation.json").read_text())
+    assert found["columns"] == ["site", "x", "n", "y", "x missing"]
+    assert found["leaked_share"] == 0
+    assert (folder / "report" / "report.html").exists()
+    assert not [path for path in folder.iterdir() if path.name.startswith(".")]
+    refused(run(*command), "exists")
+    (folder / "report" / "notes.txt").write_text("mine")
+    assert run(*command, "--overwrite").exit_code == 0
+    assert (folder / "report" / "notes.txt").read_text() == "mine"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["copula_gaussian", "copula_student_t", "vae", "vae_gmm", "bootstrap"])
+def test_every_synthesizer_by_name(run, folder, name):
+    fitted = run("fit", folder / "train.csv", "--out", folder / "model", "--seed", 0, "--synthesizer", name)
+    assert fitted.exit_code == 0, fitted.output
+    assert run("sample", folder / "model", "--rows", 100, "--out", folder / "a.csv", "--seed", 1).exit_code == 0
+    rows = tables.read_csv(folder / "a.csv")
+    schema = tables.infer_schema(tables.read_csv(folder / "train.csv"))
+    assert len(tables.encode(rows, schema)) == 100
