@@ -39,6 +39,7 @@ def test_every_family_is_a_distribution(case):
         assert law.log_prob(u.at[0, 0].set(1.5))[0] == -np.inf
 
 
+@pytest.mark.slow
 def test_batches_of_parameters_broadcast_with_points():
     theta = jnp.array([[0.5, 2.0, 8.0]])
     law = bayes.CopulaDistribution("clayton", clayton.Params(theta), dim=3)
@@ -56,6 +57,7 @@ def test_batches_of_parameters_broadcast_with_points():
     assert bayes.CopulaDistribution("student_t", df).log_prob(u[0, 0, 0, 0, :2]).shape == (2,)
 
 
+@pytest.mark.slow
 def test_under_jit_vmap_and_in_a_model():
     u = TWO[:20]
 

@@ -114,6 +114,7 @@ def test_vmap_equals_loop():
 
 
 @pytest.mark.parametrize("method", ["itau", "ml"])
+@pytest.mark.slow
 def test_rows_outside_the_mask_do_not_count(method):
     u = jnp.asarray(_DATA["gaussian_d3"])
     mask = np.arange(100) < 60
@@ -133,6 +134,7 @@ def test_a_new_number_does_not_recompile():
     assert fitting._fit._cache_size() == before
 
 
+@pytest.mark.slow
 def test_minimise_rosenbrock_and_a_wall(dtype):
     def valley(x):
         return (1 - x[0]) ** 2 + 100 * (x[1] - x[0] ** 2) ** 2
@@ -254,6 +256,7 @@ def test_a_failed_fit_is_flagged_not_raised():
     np.testing.assert_array_equal(got.converged, [False, True])
 
 
+@pytest.mark.slow
 def test_gaussian_fit_recovers_its_parameters(seed):
     matrix = np.array([[1.0, -0.7, 0.2], [-0.7, 1.0, 0.1], [0.2, 0.1, 1.0]])
     u = gaussian.sample(jax.random.key(seed), gaussian.Params(jnp.asarray(matrix)), (2000, 3))

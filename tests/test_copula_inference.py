@@ -207,6 +207,7 @@ def test_leave_one_out_reference(case):
     assert_close(got.loglik, case["value"], rtol=1e-6)
 
 
+@pytest.mark.slow
 def test_folds_by_hand():
     x = np.round(_TWO, 2)
     fold = np.arange(100) % 4

@@ -44,6 +44,7 @@ def test_columns_are_the_metrics_whatever_the_chunk():
         np.testing.assert_allclose(values[-1], alone[name][0], rtol=1e-4, atol=1e-5, err_msg=name)
 
 
+@pytest.mark.slow
 def test_sizes_are_matched():
     """Only the first ``num_rows`` synthetic rows count: what follows may be anything."""
     spoiled = TABLES[:2].copy()

@@ -74,6 +74,7 @@ def test_a_png_with_something_in_every_panel(kind, pool, tmp_path, drawn):
 
 
 @pytest.mark.parametrize("kind", PANELS)
+@pytest.mark.slow
 def test_texts_do_not_overlap(kind, pool, tmp_path, drawn):
     draw(kind, pool, tmp_path / "figure.png")
     (figure,) = drawn

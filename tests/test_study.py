@@ -95,6 +95,7 @@ def test_differences_correct_for_shared_training_rows():
     np.testing.assert_allclose(corrected / width, np.sqrt((1 / 3 + 20 / 80) * 3), rtol=1e-12)
 
 
+@pytest.mark.slow
 def test_the_copula_table_is_per_row():
     table = np.random.default_rng(0).multivariate_normal([0, 0], [[1, 0.8], [0.8, 1]], 50)
     for row in study.copula_table(table, ("independence", "gaussian")):
