@@ -55,6 +55,7 @@ def draw(kind, pool, path):
 
 
 @pytest.mark.parametrize("kind", PANELS)
+@pytest.mark.slow
 def test_a_png_with_something_in_every_panel(kind, pool, tmp_path, drawn):
     path = draw(kind, pool, tmp_path / "figure.png")
     assert path == tmp_path / "figure.png"

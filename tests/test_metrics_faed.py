@@ -80,6 +80,7 @@ def test_known_tables_are_ordered(fitted, seed):
     assert independent > 4
 
 
+@pytest.mark.slow
 def test_floor_follows_the_sizes(fitted):
     key = jax.random.key(0)
     equal, small = (metrics.faed(key, fitted, TRAIN, FRESH[0, :m], draws=40).floor for m in (262, 30))
@@ -143,6 +144,7 @@ def test_bad_tables_are_refused(fitted):
         metrics.faed(key, fitted, TRAIN, FRESH[0], draws=0)
 
 
+@pytest.mark.slow
 def test_one_column():
     fitted = metrics.fit_autoencoders(jax.random.key(0), TRAIN[:, :1], num=2)
     good, bad = metrics.faed(
