@@ -23,6 +23,7 @@ from pathlib import Path
 
 import jax
 import numpy as np
+from jaxcop.checkpoint import write_whole
 from jaxcop.imbalanced.bootstrap import RULES
 from rich.console import Console
 
@@ -192,9 +193,8 @@ def run(config: Study, cases, levels, screen: Screen, out: Path, *, resume: bool
             tables |= imbalanced_study.resampled(config, case)
             found = imbalanced_scores.score_seed(config, case, tables, levels)
         if resume:
-            path.parent.mkdir(exist_ok=True)
-            path.with_suffix(".part").write_text(json.dumps(outputs.plain(found)))
-            path.with_suffix(".part").rename(path)
+            text = json.dumps(outputs.plain(found))
+            write_whole(path, lambda temporary, text=text: Path(temporary).write_text(text))
         records += found
         done(index + 1, len(cases))
     return records

@@ -1,17 +1,14 @@
 """What a study of imbalanced regression leaves behind: results.json, report.md and figures."""
 
-import dataclasses
 import itertools
 import json
-import platform
 from collections.abc import Sequence
-from importlib.metadata import version
 from pathlib import Path
 
 import jax
 import numpy as np
 from jaxcop.metrics.comparison import Difference, paired_difference
-from jaxcop.metrics.utility import FOREST, XGBOOST
+from jaxcop.metrics.utility import FOREST
 from jaxcop.report import arms as arm_figures
 from jaxcop.report.tables import Table, mean_sd, to_markdown, to_rich
 from rich.console import Console
@@ -257,12 +254,7 @@ def write(out: Path, config: Study, records, ratio: float, seconds: float, conso
     """Print the tables; write results.json, report.md and the figures."""
     document = {
         "format": FORMAT,
-        "versions": {"python": platform.python_version(), **{name: version(name) for name in PACKAGES}},
-        "device": [str(device) for device in jax.devices()],
-        "machine": platform.machine(),
-        "seconds": seconds,
-        "config": dataclasses.asdict(config),
-        "xgboost": dict(XGBOOST),
+        **outputs.circumstances(config, seconds, PACKAGES),
         "forest": dict(FOREST),
         "records": records,
     }

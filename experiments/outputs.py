@@ -285,16 +285,23 @@ def plain(value):
     return None if isinstance(value, float) and not np.isfinite(value) else value
 
 
-def save(out, config, results, eight, seconds: float) -> None:
-    """Write results.json: every number so far."""
-    document = {
-        "format": FORMAT,
-        "versions": {"python": platform.python_version(), **{name: version(name) for name in PACKAGES}},
+def circumstances(config, seconds: float, packages: Sequence[str] = PACKAGES) -> dict:
+    """What every results.json says of its run: versions, device, configuration, learner."""
+    return {
+        "versions": {"python": platform.python_version(), **{name: version(name) for name in packages}},
         "device": [str(device) for device in jax.devices()],
         "machine": platform.machine(),
         "seconds": seconds,
         "config": dataclasses.asdict(config),
         "xgboost": dict(XGBOOST),
+    }
+
+
+def save(out, config, results, eight, seconds: float) -> None:
+    """Write results.json: every number so far."""
+    document = {
+        "format": FORMAT,
+        **circumstances(config, seconds),
         "reported": REPORTED,
         "eight_columns": eight,
         "protocols": {

@@ -9,7 +9,7 @@ import numpyro
 import numpyro.distributions as dist
 import pytest
 from jaxcop import bayes
-from jaxcop.bayes import _diagnostics
+from jaxcop.bayes import _diagnostics, _priors
 from jaxcop.bayes import copula as copula_module
 from jaxcop.copulas import FAMILIES, clayton, gaussian, gumbel, independence, student_t
 from numpyro.infer import MCMC, NUTS, Predictive
@@ -133,7 +133,7 @@ def found():
 )
 def test_without_rows_the_sampled_density_is_the_prior(family, priors):
     """It integrates to one over the unconstrained scale only if every change of variables brings its Jacobian."""
-    chosen = copula_module._checked_priors(FAMILIES[family], 2, priors)
+    chosen = _priors.checked_priors(FAMILIES[family], 2, priors)
     model = copula_module._Model(FAMILIES[family], tuple(chosen), tuple(chosen.values()))
     axis = np.linspace(-30, 30, 801)
     grid = np.stack(np.meshgrid(*[axis] * model.size, indexing="ij"), -1).reshape(-1, model.size)
@@ -299,7 +299,7 @@ def test_simulation_based_calibration_of_df():
 def test_a_step_out_of_the_domain_has_no_density():
     """tau rounds to 1 there, where a log-density of plus infinity would be accepted and never left."""
     for family in ("clayton", "gumbel", "frank", "joe"):
-        priors = copula_module.default_priors(family, 2)
+        priors = _priors.default_priors(family, 2)
         model = copula_module._Model(FAMILIES[family], tuple(priors), tuple(priors.values()))
         for z in (50.0, 1000.0):
             assert model.log_joint(jnp.array([z]), jnp.asarray(TWO[:20])) < -1e3, family

@@ -4,7 +4,8 @@
 ``copula_posterior`` is the finished job for one family, ``mixture_posterior`` that for Gaussian mixtures.
 """
 
-from jaxcop.bayes.copula import CopulaPosterior, average, compare, copula_posterior, predictive
+from jaxcop.bayes.averaging import average, compare, predictive
+from jaxcop.bayes.copula import CopulaPosterior, copula_posterior
 from jaxcop.bayes.distributions import CopulaDistribution, SklarDistribution
 from jaxcop.bayes.mixture import MixtureFit, MixturePosterior, mixture_logpdf, mixture_posterior, mixture_predictive
 

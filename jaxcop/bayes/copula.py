@@ -2,7 +2,7 @@
 
 import math
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -12,11 +12,11 @@ import numpy as np
 import numpyro.distributions as dist
 import optax
 from jaxtyping import Array, Float, Key
-from numpyro.distributions import constraints
 from numpyro.distributions.transforms import biject_to
 
 from jaxcop import _checks
 from jaxcop.bayes import _diagnostics, _samplers
+from jaxcop.bayes._priors import TAU_RANGE, checked_priors
 from jaxcop.copulas import Copula, fitting
 from jaxcop.copulas._contract import check_inside
 
@@ -24,13 +24,6 @@ METHODS = ("nuts", "svi")
 MIN_ROWS = 5
 # Of the values of a column that share theirs with another row.
 MAX_TIED = 0.1
-# Kendall's tau of each one-parameter family in two columns and in more; the ends are excluded where theta is infinite.
-TAU_RANGE = {
-    "clayton": ((0.0, 1.0), (0.0, 1.0)),
-    "gumbel": ((0.0, 1.0), (0.0, 1.0)),
-    "joe": ((0.0, 1.0), (0.0, 1.0)),
-    "frank": ((-1.0, 1.0), (0.0, 1.0)),
-}
 ELLIPTICAL = ("gaussian", "student_t")
 SVI_STEPS, SVI_DRAWS, SVI_RATE = 1500, 16, 0.03
 
@@ -55,14 +48,6 @@ class CopulaPosterior(NamedTuple):
     elpd: _diagnostics.ELPD
     converged: bool
     warnings: tuple[str, ...]
-
-
-def default_priors(family: str, dim: int) -> dict[str, dist.Distribution]:
-    """Uniform on tau; LKJ(1), uniform on correlation matrices; Gamma(2, 0.1) on df (Juárez and Steel 2010)."""
-    if family in TAU_RANGE:
-        return {"tau": dist.Uniform(*TAU_RANGE[family][dim > 2])}
-    priors: dict[str, dist.Distribution] = {"correlation": dist.LKJCholesky(dim, 1.0)}
-    return priors | ({"df": dist.Gamma(2.0, 0.1)} if family == "student_t" else {})
 
 
 def _params(copula: Copula, values: Mapping[str, Array]):
@@ -228,7 +213,7 @@ def copula_posterior(
     if u.size == 0 or u.ndim < 2 or u.shape[-2] < MIN_ROWS:
         raise ValueError(f"u: expected at least {MIN_ROWS} rows of shape (n, d), got shape {u.shape}; add rows")
     tied = _tie_warning(np.asarray(u))
-    chosen = _checked_priors(copula, u.shape[-1], priors or {})
+    chosen = checked_priors(copula, u.shape[-1], priors or {})
     leaves, structure = jax.tree.flatten(tuple(chosen.values()))
     tables = u.reshape(-1, *u.shape[-2:])
     keys = jax.random.split(key, (len(tables), num_chains))
@@ -268,102 +253,3 @@ def _result(family, dim, out, num_chains, tied) -> CopulaPosterior:
     return CopulaPosterior(
         family, dim, samples, params, log_likelihood, int(diverging.sum()), summary, elpd, not complaints, told
     )
-
-
-def _checked_priors(copula: Copula, dim: int, priors: Mapping[str, dist.Distribution]) -> dict:
-    chosen = default_priors(copula.name, dim)
-    allowed = {"tau", "theta"} if copula.name in TAU_RANGE else set(chosen)
-    unknown = sorted(set(priors) - allowed)
-    if unknown or {"tau", "theta"} <= set(priors):
-        raise ValueError(
-            f"priors: expected names among {sorted(allowed)} (tau or theta, not both), got {sorted(priors)}; "
-            "rename them"
-        )
-    if "theta" in priors:
-        chosen = {}
-    chosen |= priors
-    for name, prior in priors.items():
-        if name == "correlation":
-            if type(prior.support) is not type(constraints.corr_cholesky) or prior.event_shape != (dim, dim):
-                raise ValueError(
-                    f"priors: expected a prior of {dim} x {dim} Cholesky factors of correlations, such as "
-                    f"LKJCholesky({dim}, 2.0), got {type(prior).__name__} of shape {prior.event_shape}; use one"
-                )
-            continue
-        low, high = _domain(copula, name, dim)
-        # The declared support is what the chains walk on, wherever the mass is.
-        draws = np.asarray(prior.sample(jax.random.key(0), (1000,)))
-        walked = np.asarray(biject_to(prior.support)(jnp.linspace(-10, 10, 101)))
-        inside = all(((x >= low) & (x <= high)).all() for x in (draws, walked))
-        if prior.event_shape or prior.batch_shape or not inside:
-            raise ValueError(
-                f"priors: expected a scalar prior of {name} with its support inside ({low}, {high}) for {copula.name} "
-                f"in dimension {dim}, got {type(prior).__name__} on {prior.support} or of another shape; truncate it, "
-                "or give its AffineTransform the domain that it has"
-            )
-    return chosen
-
-
-def _domain(copula: Copula, name: str, dim: int) -> tuple[float, float]:
-    if name == "df":
-        return 0.0, np.inf
-    if name == "tau":
-        return TAU_RANGE[copula.name][dim > 2]
-    lowest = {"clayton": 0.0, "gumbel": 1.0, "joe": 1.0, "frank": -np.inf if dim == 2 else 0.0}
-    return lowest[copula.name], np.inf
-
-
-def predictive(key: Key[Array, ""], posterior: CopulaPosterior, num_rows: int) -> Float[Array, "m d"]:
-    """Rows of the posterior predictive copula: each from its own draw of the parameters.
-
-    Raises ValueError for fewer than 1 row.
-    """
-    _checks.whole(num_rows, "num_rows")
-    copula = fitting.family_of(posterior.family)
-    return _predictive(key, posterior.params, copula, num_rows, posterior.dim)
-
-
-@partial(jax.jit, static_argnames=("copula", "num_rows", "dim"))
-def _predictive(key, params, copula, num_rows, dim):
-    key_draw, key_rows = jax.random.split(key)
-    chosen = jax.random.randint(key_draw, (num_rows,), 0, jax.tree.leaves(params)[0].shape[0])
-    keys = jax.random.split(key_rows, num_rows)
-    return jax.vmap(lambda key, one: copula.sample(key, one, (dim,)))(keys, jax.tree.map(lambda x: x[chosen], params))
-
-
-def compare(posteriors: Sequence[CopulaPosterior]) -> list[_diagnostics.Comparison]:
-    """Families by expected log predictive density, best first, independence (0 by definition) among them.
-
-    ``difference`` to the best and its standard error over rows; ``weight`` by pseudo-Bayesian model averaging with the
-    Bayesian bootstrap (Yao et al. 2018). Raises ValueError for posteriors of different tables.
-    """
-    rows = {posterior.log_likelihood.shape[-1] for posterior in posteriors}
-    names = [posterior.family for posterior in posteriors]
-    if len(rows) != 1 or len(set(names)) < len(names):
-        raise ValueError(
-            f"posteriors: expected several families fitted to one table, got {names} with {sorted(rows)} rows; fit "
-            "them to the same rows"
-        )
-    pointwise = {posterior.family: posterior.elpd.pointwise for posterior in posteriors}
-    return _diagnostics.compare({"independence": np.zeros(rows.pop())} | pointwise)
-
-
-def average(
-    key: Key[Array, ""], posteriors: Sequence[CopulaPosterior], num_rows: int
-) -> tuple[Float[Array, "m d"], list[_diagnostics.Comparison]]:
-    """Rows from all families, each as often as its weight in ``compare`` says, and that table.
-
-    Uncertainty about the family and about its parameters is in the rows. Raises ValueError as ``compare`` does.
-    """
-    table = compare(posteriors)
-    by_name = {posterior.family: posterior for posterior in posteriors}
-    key_family, key_rows = jax.random.split(key)
-    weights = jnp.asarray([row.weight for row in table])
-    family = jax.random.choice(key_family, len(table), (num_rows,), p=weights)
-    every = [
-        jax.random.uniform(one, (num_rows, posteriors[0].dim))
-        if row.family == "independence"
-        else predictive(one, by_name[row.family], num_rows)
-        for row, one in zip(table, jax.random.split(key_rows, len(table)), strict=True)
-    ]
-    return jnp.stack(every)[family, jnp.arange(num_rows)], table

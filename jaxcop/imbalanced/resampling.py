@@ -165,15 +165,41 @@ def interpolate(
     return np.c_[features, (1 - weight) * base[:, -1] + weight * neighbour[:, -1]]
 
 
-def _parents(rng, rows: np.ndarray, number: int, num_neighbours: int):
-    """Base rows, one of the nearest neighbours of each within the run, distances to all, and the feature scale."""
+class Parents(NamedTuple):
+    """Base rows and one of the nearest neighbours of each, as positions; the scaled features and their scale."""
+
+    base: np.ndarray
+    neighbour: np.ndarray
+    scaled: np.ndarray
+    scale: np.ndarray
+
+
+def _parents(rng, rows: np.ndarray, number: int, num_neighbours: int) -> Parents:
     spread = rows[:, :-1].std(0)
     scale = np.where(spread > 0, spread, 1)
     base = rng.integers(len(rows), size=number)
     scaled = rows[:, :-1] / scale
     near = min(num_neighbours, len(rows) - 1)
     found = NearestNeighbors(n_neighbors=near).fit(scaled).kneighbors(return_distance=False)
-    return base, found[base, rng.integers(near, size=number)], scaled, scale
+    return Parents(base, found[base, rng.integers(near, size=number)], scaled, scale)
+
+
+def _between(rng, rows: np.ndarray, parents: Parents) -> np.ndarray:
+    """A row between each base row and its neighbour."""
+    base, neighbour, _, scale = parents
+    return interpolate(rows[base], rows[neighbour], rng.uniform(size=len(base)), scale)
+
+
+def _from_parents(key, table, phi, threshold, num_neighbours: int, make: Callable) -> np.ndarray:
+    """:func:`_extended` by ``make(rng, rows, parents) -> rows``; a run of one row, without neighbours, is repeated."""
+    _checks.whole(num_neighbours, "num_neighbours")
+
+    def new(rng, rows, number):
+        if len(rows) == 1:
+            return np.repeat(rows, number, axis=0)
+        return make(rng, rows, _parents(rng, rows, number, num_neighbours))
+
+    return _extended(key, table, phi, threshold, new)
 
 
 def smoter(
@@ -193,15 +219,7 @@ def smoter(
 
     Source: Torgo, Ribeiro, Pfahringer & Branco 2013; y by :func:`interpolate`.
     """
-    _checks.whole(num_neighbours, "num_neighbours")
-
-    def make(rng, rows, number):
-        if len(rows) == 1:
-            return np.repeat(rows, number, axis=0)
-        base, other, _, scale = _parents(rng, rows, number, num_neighbours)
-        return interpolate(rows[base], rows[other], rng.uniform(size=number), scale)
-
-    return _extended(key, table, phi, threshold, make)
+    return _from_parents(key, table, phi, threshold, num_neighbours, _between)
 
 
 def smogn(
@@ -222,21 +240,18 @@ def smogn(
 
     Source: Branco, Torgo & Ribeiro 2017.
     """
-    _checks.whole(num_neighbours, "num_neighbours")
 
-    def make(rng, rows, number):
-        if len(rows) == 1:
-            return np.repeat(rows, number, axis=0)
-        base, other, scaled, scale = _parents(rng, rows, number, num_neighbours)
+    def make(rng, rows, parents):
+        base, other, scaled, _ = parents
         distance = np.linalg.norm(scaled[:, None] - scaled, axis=2)
         # The distance of a row to itself is none of its distances.
         others = distance[~np.eye(len(rows), dtype=bool)].reshape(len(rows), -1)
         radius = np.median(others, axis=1)[base] / 2
         noise = np.minimum(SMOGN_NOISE, radius)[:, None] * rows.std(0)
-        near = interpolate(rows[base], rows[other], rng.uniform(size=number), scale)
+        near = _between(rng, rows, parents)
         return np.where((distance[base, other] < radius)[:, None], near, _noisy(rng, rows[base], noise))
 
-    return _extended(key, table, phi, threshold, make)
+    return _from_parents(key, table, phi, threshold, num_neighbours, make)
 
 
 def wercs(
