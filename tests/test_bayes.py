@@ -237,6 +237,13 @@ def test_predictive_rows_and_averages_follow_the_weights(found):
         bayes.compare([found, found])
 
 
+def test_predictive_rows_come_from_different_draws(found):
+    """Half of the draws all but independent, half all but comonotonic: so are the rows."""
+    apart = found._replace(params=clayton.Params(jnp.asarray([1e-6, 1e3])))
+    gap = np.abs(np.diff(bayes.predictive(jax.random.key(1), apart, 1000), axis=1))
+    assert 0.4 < (gap < 0.01).mean() < 0.6
+
+
 def test_loo_is_the_mean_of_exact_refits():
     """Normal mean with known variance: leave-one-out densities in closed form."""
     rng = np.random.default_rng(0)

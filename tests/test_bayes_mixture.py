@@ -80,6 +80,22 @@ def test_one_diagonal_component_has_the_evidence_of_each_column():
     assert found.params.scale.shape == (400, 1, 2)
 
 
+@pytest.mark.slow
+def test_the_restart_with_the_highest_bound_is_kept(monkeypatch):
+    """Restarts moved away from the start by chance, and told a bound that falls, or rises, with the distance."""
+
+    def likelihood(sign):
+        def moved(key, key_bound, log_density, mean, sd, num_steps):
+            distance = 5 * jax.random.uniform(key)
+            return mean + distance, 0 * sd, -sign * distance, jnp.zeros(())
+
+        monkeypatch.setattr(mixture_module._samplers, "factorised", moved)
+        options = {"num_components": 1, "num_starts": 2, "num_draws": 4, "num_steps": 2}
+        return mixture_module.fit_masked(jax.random.key(0), jnp.asarray(CLOUD), jnp.ones(40), **options).log_likelihood
+
+    assert (likelihood(1) > likelihood(-1) + 1).all()
+
+
 @pytest.mark.parametrize("weights", ["dirichlet", "stick_breaking"])
 def test_prior_of_the_weights(weights):
     """Against scipy's Dirichlet; the stick-breaking prior has Beta(1, alpha) shares."""

@@ -2,6 +2,7 @@
 
 import json
 
+import jax
 import numpy as np
 import pytest
 from jaxcop.metrics.comparison import paired_difference
@@ -123,6 +124,7 @@ def test_a_run_that_is_resumed(tmp_path, monkeypatch, capsys):
     arguments = ["simulation", "--rows", "200", "--batch-size", "32", *TINY, "--out", str(out), "--resume"]
     assert imbalanced.main(arguments) == 0
     first = json.loads((out / "results.json").read_text())
+    assert first["versions"]["jax"] == jax.__version__
     assert {record["arm"] for record in first["records"]} >= {"baseline", "kbvae_w", "smogn"}
     assert "boxes_ridge_population.png" in {path.name for path in out.iterdir()}
 
