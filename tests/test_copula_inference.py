@@ -1,5 +1,8 @@
 """Standard errors, intervals and held-out likelihood: reference values, theory, and counted coverage."""
 
+import subprocess
+import sys
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -267,3 +270,19 @@ _ERRORS, _FOLDS = inference.standard_errors, cross_validated
 def test_bad_input(call, message):
     with pytest.raises(ValueError, match=message):
         call(_TWO, fit(_TWO, "clayton"))
+
+
+@pytest.mark.slow
+def test_a_bootstrap_in_three_columns_comes_to_an_end():
+    """Batches of triangular solves used to wait for each other for ever; in a process of its own, which can be stopped."""
+    script = (
+        "import jax, jax.numpy as jnp; jax.config.update('jax_enable_x64', True)\n"
+        "from jaxcop.copulas import fit, standard_errors, student_t\n"
+        "params = student_t.Params(0.5 * jnp.eye(3) + 0.5, jnp.asarray(4.0))\n"
+        "u = student_t.sample(jax.random.key(0), params, (500, 3))\n"
+        "options = {'method': 'bootstrap', 'estimator': 'ml', 'parametric': False, 'num_resamples': 1000}\n"
+        "found = standard_errors(u, 'student_t', fit(u, 'student_t'), key=jax.random.key(1), **options)\n"
+        "print(found.replicates.loglik.shape)"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=600, check=True)
+    assert done.stdout == "(1000,)\n"
