@@ -274,7 +274,7 @@ def test_bad_input(call, message):
 
 @pytest.mark.slow
 def test_a_bootstrap_in_three_columns_comes_to_an_end():
-    """Batches of triangular solves used to wait for each other for ever; in a process of its own, which can be stopped."""
+    """Batches of triangular solves used to wait for each other for ever; a process of its own can be stopped."""
     script = (
         "import jax, jax.numpy as jnp; jax.config.update('jax_enable_x64', True)\n"
         "from jaxcop.copulas import fit, standard_errors, student_t\n"
