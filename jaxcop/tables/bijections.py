@@ -18,8 +18,9 @@ import numpy as np
 import pandas as pd
 
 from jaxcop.tables import constraints as types
+from jaxcop.tables.checks import step_of
 from jaxcop.tables.encoding import decode_column, limits, snapped, to_series, within
-from jaxcop.tables.schema import HUGE, Column, Schema, column_dtype, grid
+from jaxcop.tables.schema import HUGE, Column, Schema, column_dtype
 
 
 class Bound(NamedTuple):
@@ -106,10 +107,11 @@ def plan(schema: Schema) -> Plan:
             determine(each.ratio, pair, Exactly(known[each.ratio], Bound(0.0, tuple((1.0, x) for x in pair)), True))
     for each in sums:
         total = types.total_of(each, known)
-        candidates = [part for part in each.parts if part not in needs]
+        candidates = [part for part in each.parts if part not in needs and known[part].kind != "constant"]
         if isinstance(total, str) or not candidates:
             continue
-        last = candidates[-1]
+        # The finest can make up for the rounding of the others.
+        last = min(reversed(candidates), key=lambda part: step_of(known[part]))
         others = [part for part in each.parts if part != last]
         determine(last, others, Exactly(known[last], Bound(float(total), tuple((-1.0, part) for part in others))))
         if last not in exact or len(candidates) < len(each.parts):
@@ -118,8 +120,9 @@ def plan(schema: Schema) -> Plan:
             rest = [known[other] for other in (*others[i + 1 :], last)]
             before = tuple((-1.0, other) for other in others[:i])
             for bounds, ends in ((highs, [c.lower for c in rest]), (lows, [c.upper for c in rest])):
-                if None not in ends and free(part, others[:i]):
-                    bounds.setdefault(part, []).append(Bound(float(total) - float(sum(ends)), before))
+                known_ends = [end for end in ends if end is not None]
+                if len(known_ends) == len(rest) and free(part, others[:i]):
+                    bounds.setdefault(part, []).append(Bound(float(total) - float(sum(known_ends)), before))
                     needs.setdefault(part, set()).update(others[:i])
     for low, high, strict in types.orders(schema.constraints):
         for name, anchor, bounds in ((high, low, lows), (low, high, highs)):
@@ -296,5 +299,4 @@ def _edges(step: Between, values: dict[str, np.ndarray]) -> tuple[np.ndarray, np
             else:
                 high = np.fmin(high, snapped(-np.inf, edge, column, open_high=bound.is_open)[1])
     low, high = snapped(low, high, column)
-    points = grid(column)
-    return low, high, 0.0 if points is None else points[0] / points[1]
+    return low, high, step_of(column)

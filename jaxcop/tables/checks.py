@@ -18,7 +18,7 @@ ROUNDING = 64
 def kept(frame: pd.DataFrame, schema: Schema) -> dict[str, Bool[np.ndarray, " n"]]:
     """Which rows keep each bound (``0 <= x <= 5``) and each constraint, by its text.
 
-    A row in which one of the columns is missing keeps it. Numbers are compared in the lowest precision among the
+    A comparison with a missing value is kept. Numbers are compared in the lowest precision among the
     columns involved. Raises ValueError for columns that ``frame`` does not have, or that are not of their kind.
     """
     check_frame(frame)
@@ -90,7 +90,7 @@ def _numbers(frame: pd.DataFrame, columns: list[Column]) -> list[np.ndarray]:
 
 
 def _missing(frame: pd.DataFrame, names) -> np.ndarray:
-    return frame[list(names)].isna().to_numpy().any(axis=1)
+    return np.logical_or.reduce([frame[name].isna().to_numpy() for name in names])
 
 
 def _holds(frame: pd.DataFrame, each: types.Constraint, known: dict[str, Column]) -> np.ndarray:
@@ -101,19 +101,20 @@ def _holds(frame: pd.DataFrame, each: types.Constraint, known: dict[str, Column]
             case types.Order(_, strict):
                 values = _numbers(frame, columns)
                 broken = [one >= other if strict else one > other for one, other in pairwise(values)]
-                return ~np.any(broken, axis=0)
+                return ~np.any(np.stack(broken), axis=0)
             case types.Sum(parts):
                 values, total = _numbers(frame, columns), types.total_of(each, known)
                 wanted = np.float64(total) if not isinstance(total, str) else values[-1]
-                rounded = [known[total]] if isinstance(total, str) else [known[name] for name in parts]
-                off = np.abs(sum(values[: len(parts)]) - wanted)
-                size = sum(np.abs(value) for value in values[: len(parts)])
-                return ~(off > each.tolerance + _slack(rounded, columns, size))
+                # Of parts of a number, the finest is the one that makes up for the others.
+                rounded = known[total] if isinstance(total, str) else min((known[name] for name in parts), key=step_of)
+                off = np.abs(np.sum(values[: len(parts)], axis=0) - wanted)
+                size = np.sum(np.abs(values[: len(parts)]), axis=0)
+                return (off <= each.tolerance + _slack(rounded, columns, size)) | _missing(frame, names)
             case types.Ratio():
                 ratio, numerator, denominator = _numbers(frame, columns)
                 quotient = numerator / denominator
                 off = np.abs(ratio - quotient)
-                close = off <= each.tolerance + _slack([columns[0]], columns, np.abs(quotient))
+                close = off <= each.tolerance + _slack(columns[0], columns, np.abs(quotient))
                 return (close & np.isfinite(quotient)) | _missing(frame, names)
             case types.Combinations(_, allowed):
                 if not allowed:
@@ -134,13 +135,17 @@ def _holds(frame: pd.DataFrame, each: types.Constraint, known: dict[str, Column]
                 return holds
 
 
-def _slack(rounded: list[Column], columns: list[Column], size: np.ndarray) -> np.ndarray:
-    """Half a step of the ``rounded`` columns, and what arithmetic rounds in numbers of that ``size``."""
-    grids = [grid(column) for column in rounded if column.kind != "constant"]
-    half = max((step / power / 2 for step, power in filter(None, grids)), default=0.0)
+def step_of(column: Column) -> float:
+    """Between neighbouring grid points; 0 without a grid, and of a constant, which is not rounded."""
+    points = None if column.kind == "constant" else grid(column)
+    return 0.0 if points is None else points[0] / points[1]
+
+
+def _slack(rounded: Column, columns: list[Column], size: np.ndarray) -> np.ndarray:
+    """Half a step of the ``rounded`` column, and what arithmetic rounds in numbers of that ``size``."""
     single = any(str(column_dtype(column)).lower() == "float32" for column in columns)
     # Half a step as a float may be a little less than half a step.
-    return half * (1 + 1e-9) + ROUNDING * np.finfo(np.float32 if single else np.float64).eps * size
+    return step_of(rounded) / 2 * (1 + 1e-9) + ROUNDING * np.finfo(np.float32 if single else np.float64).eps * size
 
 
 def _values(frame: pd.DataFrame, column: Column, columns: list[Column]) -> np.ndarray:

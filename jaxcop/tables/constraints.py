@@ -1,8 +1,8 @@
 """What must hold between the columns of every row, as types, as text, and what of it cannot be.
 
 Text is read as the most special type that it fits, since a bijection keeps those without drawing a row twice (see
-``jaxcop.tables.bijections``); whatever else the text says is a ``Predicate``. A row in which one of the columns is
-missing keeps the constraint.
+``jaxcop.tables.bijections``); whatever else the text says is a ``Predicate``. A comparison with a missing value is
+kept.
 """
 
 import ast
@@ -166,29 +166,34 @@ def constraint(expression: str) -> Constraint:
             return None if left is None or right is None else left + right
         return None if column(node) is None else [column(node)]
 
-    def number(node):
-        if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub) and number(node.operand) is not None:
-            return -number(node.operand)
-        return node.value if isinstance(node, ast.Constant) and type(node.value) in (int, float) else None
+    def number(node) -> int | float | None:
+        match node:
+            case ast.UnaryOp(op=ast.USub(), operand=operand) if (value := number(operand)) is not None:
+                return -value
+            case ast.Constant(value=int() | float() as value) if not isinstance(value, bool):
+                return value
+        return None
+
+    def distinct(*nodes) -> tuple[str, ...]:
+        """The columns that the nodes are, if they are columns, and all different."""
+        found = tuple(dict.fromkeys(name for node in nodes if (name := column(node)) is not None))
+        return found if len(found) == len(nodes) else ()
 
     if isinstance(parsed.tree, ast.Compare):
-        chain = [parsed.tree.left, *parsed.tree.comparators]
-        columns, kinds = [column(node) for node in chain], {type(operation) for operation in parsed.tree.ops}
-        if None not in columns and len(set(columns)) == len(columns) and len(kinds) == 1:
-            kind = kinds.pop()
-            if kind in (ast.LtE, ast.Lt):
-                return Order(tuple(columns), kind is ast.Lt)
-            if kind in (ast.GtE, ast.Gt):
-                return Order(tuple(columns[::-1]), kind is ast.Gt)
-        if len(chain) == 2 and isinstance(parsed.tree.ops[0], ast.Eq):
+        chain, kinds = [parsed.tree.left, *parsed.tree.comparators], {type(operation) for operation in parsed.tree.ops}
+        if (columns := distinct(*chain)) and len(kinds) == 1:
+            if kinds <= {ast.LtE, ast.Lt}:
+                return Order(columns, ast.Lt in kinds)
+            if kinds <= {ast.GtE, ast.Gt}:
+                return Order(columns[::-1], ast.Gt in kinds)
+        if len(chain) == 2 and kinds == {ast.Eq}:
             for one, other in (chain, chain[::-1]):
                 total, parts = number(other) if column(other) is None else column(other), added(one)
                 if total is not None and parts is not None and len({*parts, total}) == len(parts) + 1 > 2:
                     return Sum(tuple(parts), total)
-                if column(other) and isinstance(one, ast.BinOp) and isinstance(one.op, ast.Div):
-                    three = (column(other), column(one.left), column(one.right))
-                    if None not in three and len(set(three)) == 3:
-                        return Ratio(*three)
+                match one:
+                    case ast.BinOp(left=top, op=ast.Div(), right=bottom) if three := distinct(other, top, bottom):
+                        return Ratio(three[0], three[1], three[2])
     return Predicate(expression)
 
 
@@ -295,8 +300,9 @@ def _check_orders(known: Mapping[str, Any], constraints: tuple[Constraint, ...])
 def _check_determined(known: Mapping[str, Any], constraints: tuple[Constraint, ...]) -> None:
     by: dict[str, Constraint] = {}
     for each in constraints:
-        total = total_of(each, known) if isinstance(each, Sum) else None
-        target = each.ratio if isinstance(each, Ratio) else total
+        if not isinstance(each, Sum | Ratio):
+            continue
+        target = each.ratio if isinstance(each, Ratio) else total_of(each, known)
         if isinstance(target, str):
             if target in by:
                 raise ValueError(

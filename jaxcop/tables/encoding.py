@@ -183,9 +183,10 @@ def dequantise(key: Key[Array, ""], array: Float64[np.ndarray, "n d"], schema: S
         # Columns that miss the same rows say nothing about them.
         others = ranks[:, [i for i, other in enumerate(columns) if other.missing != column.missing]]
         gone = flags[column.missing]
-        filled = [j, zeros[column.name]] if column.name in zeros else [j]
         if gone.any() and not gone.all():
-            out[np.ix_(gone, filled)] = spread[np.ix_(_donors(others, gone, donor[gone, j]), filled)]
+            chosen = _donors(others, gone, donor[gone, j])
+            for place in [j, zeros[column.name]] if column.name in zeros else [j]:
+                out[gone, place] = spread[chosen, place]
         if column.name in zeros:
             zero = out[:, zeros[column.name]] > 0.5
             if zero.any() and not (zero | gone).all():

@@ -94,18 +94,19 @@ def evaluate(text: str, values: Mapping[str, np.ndarray]) -> np.ndarray:
     def refuse(reason: str):
         return ValueError(f"constraint {text!r}: {reason}")
 
-    def kind_of(value, *kinds: str):
-        kind = np.asarray(value).dtype.kind
-        if kind not in kinds:
-            wanted = " or ".join(_KINDS[kind] for kind in kinds)
-            raise refuse(f"expected {wanted}, got {_KINDS[kind]}; compare texts with == and numbers with numbers")
-        return kind
+    def expect(kind: str, *values) -> None:
+        for value in values:
+            found = np.asarray(value).dtype.kind
+            if found != kind:
+                raise refuse(
+                    f"expected {_KINDS[kind]}, got {_KINDS[found]}; compare texts with == and numbers with numbers"
+                )
 
     def compared(operation, left, right):
         if isinstance(operation, ast.Eq | ast.NotEq):
-            kind_of(right, kind_of(left, "f", "O", "b"))
+            expect(np.asarray(left).dtype.kind, right)
         else:
-            kind_of(left, "f"), kind_of(right, "f")
+            expect("f", left, right)
         return np.asarray(_COMPARISONS[type(operation)](left, right), bool)
 
     def visit(node):
@@ -123,28 +124,26 @@ def evaluate(text: str, values: Mapping[str, np.ndarray]) -> np.ndarray:
                 return values[name]
             case ast.UnaryOp(op=ast.Not(), operand=operand):
                 value = visit(operand)
-                kind_of(value, "b")
+                expect("b", value)
                 return ~value
             case ast.UnaryOp(op=ast.USub(), operand=operand):
                 value = visit(operand)
-                kind_of(value, "f")
+                expect("f", value)
                 return -value
             case ast.BinOp(left=left, op=operation, right=right) if type(operation) in _ARITHMETIC:
                 pair = visit(left), visit(right)
-                kind_of(pair[0], "f"), kind_of(pair[1], "f")
+                expect("f", *pair)
                 return _ARITHMETIC[type(operation)](*pair)
             case ast.Call(func=ast.Name(id=name), args=arguments, keywords=[]) if name in _FUNCTIONS:
                 function, count = _FUNCTIONS[name]
                 if len(arguments) != count:
                     raise refuse(f"expected {count} numbers in {name}(), got {len(arguments)}; correct it")
                 parts = [visit(part) for part in arguments]
-                for part in parts:
-                    kind_of(part, "f")
+                expect("f", *parts)
                 return function(*parts)
             case ast.BoolOp(op=operation, values=parts):
                 found = [visit(part) for part in parts]
-                for part in found:
-                    kind_of(part, "b")
+                expect("b", *found)
                 return (np.logical_and if isinstance(operation, ast.And) else np.logical_or).reduce(
                     np.broadcast_arrays(*found)
                 )
@@ -168,5 +167,5 @@ def evaluate(text: str, values: Mapping[str, np.ndarray]) -> np.ndarray:
             holds = visit(parsed.tree)
         except (RecursionError, OverflowError) as error:
             raise refuse(f"expected numbers that a float holds and little nesting, got {error}; simplify it") from None
-    kind_of(holds, "b")
+    expect("b", holds)
     return holds
