@@ -247,6 +247,10 @@ def test_files_keep_schemas(frame, tmp_path, name):
         (lambda c: c.update(name=7), "name: expected text"),
         (lambda c: c.update(zero_inflated=1), "zero_inflated: expected true or false"),
         (lambda c: c.update(zero_inflated=True, lower=1), "zero_inflated: expected numbers and lower: 0"),
+        (
+            lambda c: c.update(zero_inflated=True, kind="boolean", dtype="bool", decimals=None, lower=None),
+            "zero_inflated: expected numbers and lower: 0",
+        ),
     ],
 )
 def test_wrong_schemas_are_named(frame, change, message):

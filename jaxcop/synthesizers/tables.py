@@ -23,8 +23,8 @@ ROWS_PER_COMPONENT = 10
 DEFAULT = "gaussian_mixture_copula"
 CHUNK = 20_000
 """Rows that ``sample_table`` draws at once."""
-# With constraints, as some rows may be rejected: at least so many at once, and at most so many for each that is kept.
-LEAST_DRAWN, MOST_DRAWN = 1000, 100
+# With constraints, as some rows may be rejected: at least so many at once, and no fewer than so many kept of many.
+LEAST_DRAWN, LEAST_RATE, MANY = 1000, 0.01, 100_000
 RETRAIN_BELOW = 0.5
 """A model of which a smaller share of rows keeps the constraints should be fitted anew, or another one be tried."""
 
@@ -121,7 +121,7 @@ def sample_chunks(
     """Data frames of up to ``CHUNK`` rows, ``num_rows`` together, so that no more need to be in memory.
 
     Every row keeps the bounds and constraints of the schema; rows that do not are drawn anew and counted in ``report``.
-    Raises ValueError where, after 100 draws, less than 1 row of 100 does.
+    Raises ValueError where less than 1 % of 100,000 rows do.
     """
     _checks.whole(num_rows, "num_rows")
     least = LEAST_DRAWN if model.schema.constraints else 1
@@ -133,12 +133,12 @@ def sample_chunks(
         drawn, keep = decoded(draw(jax.random.fold_in(key, number), model.fitted, size), model.schema)
         for count in (here, report):
             count.proposed, count.accepted = count.proposed + size, count.accepted + int(keep.sum())
-        if here.proposed >= MOST_DRAWN * size and here.rate < 1 / MOST_DRAWN:
+        if here.proposed >= MANY and here.rate < LEAST_RATE:
             broken = checks.violations(drawn, model.schema)
+            worst = max(broken, key=lambda name: broken[name])
             raise ValueError(
-                f"model: expected at least 1 of {MOST_DRAWN} rows to keep the constraints, got {here.accepted} of "
-                f"{here.proposed}, most break {max(broken, key=lambda name: broken[name])!r}; fit another synthesizer, "
-                "or loosen it"
+                f"model: expected at least {LEAST_RATE:.0%} of the rows to keep the constraints, got {here.accepted} "
+                f"of {here.proposed}, most break {worst!r}; fit another synthesizer, or loosen it"
             )
         frame = (drawn if keep.all() else drawn[keep].reset_index(drop=True))[: num_rows - given]
         given, number = given + len(frame), number + 1

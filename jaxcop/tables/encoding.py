@@ -244,7 +244,7 @@ def reflect(array: Float64[np.ndarray, "n d"], schema: Schema) -> Float64[np.nda
     out = _array(array, schema).copy()
     for j, column in enumerate(_modelled(schema)):
         if column.kind in ("continuous", "integer"):
-            low, high = _bounds(column)
+            low, high = limits(column)
             points = grid(column)
             margin = 0.0 if points is None else points[0] / points[1] * SPREAD / 2
             # A positive part ends half a cell above 0.
@@ -292,6 +292,7 @@ def decode_column(codes: np.ndarray, gone: np.ndarray, column: Column, zero: np.
 def limits(column: Column) -> tuple[float, float]:
     """The bounds of a column of numbers, within what its dtype holds."""
     low, high = _bounds(column)
+    low = max(low, 0.0) if column.zero_inflated else low
     dtype = column_dtype(column)
     if pd.api.types.is_integer_dtype(dtype):
         held = np.iinfo(str(dtype).lower())

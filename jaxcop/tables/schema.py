@@ -38,7 +38,7 @@ class Column:
         lower, upper: bounds that decoded values keep.
         unit: a label, for people.
         missing: None where no value is missing, else a word; columns with the same word are missing in the same rows.
-        zero_inflated: zeros are a state of their own, learned beside the values above 0.
+        zero_inflated: zeros are a state of their own, learned beside the values above 0; decoded values are not below.
 
     Raises:
         ValueError: a field that is not of its type, or fields that do not go together.
@@ -100,8 +100,11 @@ class Column:
                 )
         if self.lower is not None and self.upper is not None and not self.lower < self.upper:
             raise ValueError(f"{where}: expected lower < upper, got {self.lower!r} and {self.upper!r}; correct them")
-        if self.zero_inflated and self.lower != 0:
-            raise ValueError(f"{where}, zero_inflated: expected numbers and lower: 0, got {self.lower!r}; correct one")
+        if self.zero_inflated and not (numeric and self.lower in (0, None)):
+            raise ValueError(
+                f"{where}, zero_inflated: expected numbers and lower: 0, got {self.kind} and {self.lower!r}; "
+                "correct one"
+            )
 
     def _check_categories(self, where: str) -> None:
         values = self.categories
