@@ -128,6 +128,8 @@ def _encode(node, arrays: dict, where: str):
         return {type(node).__name__: [_encode(v, arrays, f"{where}[{i}]") for i, v in enumerate(node)]}
     if type(node) is dict and all(isinstance(k, str) for k in node):
         return {"dict": {k: _encode(v, arrays, f"{where}[{k!r}]") for k, v in node.items()}}
+    if callable(node):
+        raise ValueError(f"{where}: expected what a file can hold, got a Python function; write it as an expression")
     raise ValueError(
         f"{where}: expected arrays, numbers, strings, tuples, lists, dicts by name or a type of jaxcop, got "
         f"{type(node).__module__}.{type(node).__qualname__}; save its parts"

@@ -26,7 +26,7 @@ def _masked(draw, values, missing):
 def columns(draw):
     """A column of one of the dtypes of pandas, constant or not, with or without missing values."""
     kind = draw(st.sampled_from(["float", "float32", "rounded", "int", "uint8", "Int64", "bool", "boolean", "text",
-                                 "object", "category", "string", "Float64", "half_steps"]))  # fmt: skip
+                                 "object", "category", "string", "Float64", "half_steps", "zeros"]))  # fmt: skip
 
     def many(strategy):
         return draw(st.lists(strategy, min_size=ROWS, max_size=ROWS))
@@ -41,6 +41,8 @@ def columns(draw):
         values = pd.Series([round(value, places) for value in many(st.floats(-1e4, 1e4))])
     elif kind == "half_steps":
         values = pd.Series(many(st.integers(-40, 40).map(lambda i: i * 0.25)))
+    elif kind == "zeros":
+        values = pd.Series(many(st.one_of(st.just(0.0), st.floats(0, 100), st.integers(0, 400).map(lambda i: i / 4))))
     elif kind == "int":
         values = pd.Series(many(st.integers(-(2**53) + 1, 2**53 - 1)), dtype="int64")
     elif kind == "uint8":
@@ -160,6 +162,56 @@ def test_missing_cells_keep_the_dependence():
     assert np.corrcoef(filled[:, 0], filled[:, 1])[0, 1] > 0.97
 
 
+def zeros(values, share=0.4, seed=0):
+    rng = np.random.default_rng(seed)
+    return np.where(rng.random(len(values)) < share, 0, values)
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        (lambda rng, n: zeros(rng.gamma(1, 3, n)), True),
+        (lambda rng, n: zeros(rng.gamma(1, 3, n).round(2)), True),
+        (lambda rng, n: zeros(5 * rng.integers(1, 30, n)), True),
+        (lambda rng, n: zeros(rng.poisson(6, n), 0.2), True),
+        (lambda rng, n: rng.gamma(1, 3, n).round(1), False),
+        (lambda rng, n: rng.gamma(1, 3, n).round(), False),
+        (lambda rng, n: rng.poisson(1, n), False),
+        (lambda rng, n: rng.poisson(0.3, n), False),
+        (lambda rng, n: rng.geometric(0.4, n) - 1, False),
+        (lambda rng, n: rng.integers(0, 2, n), False),
+        (lambda rng, n: zeros(rng.normal(size=n)), False),
+        (lambda rng, n: zeros(rng.gamma(1, 3, n), 0.02), False),
+    ],
+)
+def test_when_zeros_are_a_state_of_their_own(values, expected):
+    for seed in range(5):
+        column = tables.infer_schema(pd.DataFrame({"x": values(np.random.default_rng(seed), 200)})).columns[0]
+        assert column.zero_inflated is expected
+
+
+def test_zeros_are_learned_beside_the_values_above():
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=600)
+    rain = zeros((10 * np.exp(0.3 * x)).round())
+    frame = pd.DataFrame({"x": x, "rain": np.where(rng.random(600) < 0.2, np.nan, rain)})
+    schema = tables.infer_schema(frame)
+    assert tables.array_columns(schema) == ("x", "rain", "rain missing", "rain zero")
+    array = tables.encode(frame, schema)
+    assert ((array[:, 3] == 1) == (frame["rain"] == 0)).all()
+    spread = tables.dequantise(jax.random.key(0), array, schema)
+    assert spread[:, 1].min() > 0.5
+    # Zero and missing cells hold values of similar rows, and missing cells are zero as often as others.
+    assert np.corrcoef(spread[:, 0], np.log(spread[:, 1]))[0, 1] > 0.9
+    gone = frame["rain"].isna().to_numpy()
+    share = (spread[:, 3] > 0.5)[gone].mean()
+    assert share == pytest.approx((spread[:, 3] > 0.5)[~gone].mean(), abs=4 * np.sqrt(0.25 / gone.sum()))
+    rows = tables.decode(np.random.default_rng(1).normal(0, 1, (500, 4)), schema)["rain"]
+    assert set(rows.dropna()) > {0, 1}
+    flagged = tables.decode(np.array([[0.0, 7.0, 0.0, 1.0], [0.0, -3.0, 0.0, 0.0]]), schema)["rain"]
+    assert flagged.tolist() == [0, 1]
+
+
 @pytest.mark.parametrize("name", ["schema.json", "schema.yaml"])
 def test_files_keep_schemas(frame, tmp_path, name):
     schema = tables.infer_schema(frame)
@@ -193,6 +245,12 @@ def test_files_keep_schemas(frame, tmp_path, name):
         (lambda c: c.update(dtype="int64", missing="x"), "use Int64"),
         (lambda c: c.update(kind="categorical", categories=[]), "expected none in a categorical|at least one"),
         (lambda c: c.update(name=7), "name: expected text"),
+        (lambda c: c.update(zero_inflated=1), "zero_inflated: expected true or false"),
+        (lambda c: c.update(zero_inflated=True, lower=1), "zero_inflated: expected numbers and lower: 0"),
+        (
+            lambda c: c.update(zero_inflated=True, kind="boolean", dtype="bool", decimals=None, lower=None),
+            "zero_inflated: expected numbers and lower: 0",
+        ),
     ],
 )
 def test_wrong_schemas_are_named(frame, change, message):

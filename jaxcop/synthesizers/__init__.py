@@ -4,11 +4,12 @@ from jaxcop.synthesizers._contract import Synthesizer
 from jaxcop.synthesizers.controls import bootstrap, independent, smoothed, unchanged
 from jaxcop.synthesizers.copula import copula, gaussian_mixture_copula
 from jaxcop.synthesizers.imbalanced import david, imbalanced_arms, oversample, smoothed_pca, smoothed_raw
-from jaxcop.synthesizers.tables import NAMED, TableModel, fit_table, sample_chunks, sample_table
+from jaxcop.synthesizers.tables import NAMED, Acceptance, TableModel, fit_table, sample_chunks, sample_table
 from jaxcop.synthesizers.vae import vae
 
 __all__ = [
     "NAMED",
+    "Acceptance",
     "Synthesizer",
     "TableModel",
     "bootstrap",

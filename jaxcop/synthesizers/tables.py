@@ -1,6 +1,7 @@
 """Synthesizers of whole data frames: a schema, a synthesizer by name, and what it learned, as one value to keep."""
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import jax
@@ -13,7 +14,8 @@ from jaxcop.synthesizers._contract import Synthesizer
 from jaxcop.synthesizers.controls import bootstrap, independent, smoothed
 from jaxcop.synthesizers.copula import copula, gaussian_mixture_copula
 from jaxcop.synthesizers.vae import vae
-from jaxcop.tables import Schema, concatenate, decode, dequantise, encode
+from jaxcop.tables import Schema, bijections, checks, concatenate, decode, dequantise, encode
+from jaxcop.tables.encoding import reflect
 from jaxcop.vae import Config
 
 # Rows for each component of a mixture: a component on a handful of rows is a copy of them with some noise.
@@ -21,6 +23,10 @@ ROWS_PER_COMPONENT = 10
 DEFAULT = "gaussian_mixture_copula"
 CHUNK = 20_000
 """Rows that ``sample_table`` draws at once."""
+# With constraints, as some rows may be rejected: at least so many at once, and no fewer than so many kept of many.
+LEAST_DRAWN, LEAST_RATE, MANY = 1000, 0.01, 100_000
+RETRAIN_BELOW = 0.5
+"""A model of which a smaller share of rows keeps the constraints should be fitted anew, or another one be tried."""
 
 
 def _vae(prior: str, schedule: str, rows: int) -> Synthesizer:
@@ -41,6 +47,24 @@ NAMED = {
 }
 
 
+@dataclass
+class Acceptance:
+    """How many rows were drawn, and how many of them kept the constraints; ``sample_chunks`` adds to it."""
+
+    proposed: int = 0
+    accepted: int = 0
+
+    @property
+    def rate(self) -> float:
+        """Share of the rows that kept the constraints; 1 before the first row."""
+        return self.accepted / self.proposed if self.proposed else 1.0
+
+    @property
+    def retrain(self) -> bool:
+        """Whether more than half of the rows were rejected."""
+        return self.rate < RETRAIN_BELOW
+
+
 class TableModel(NamedTuple):
     """What ``fit_table`` learned; ``jaxcop.checkpoint`` keeps it in a file."""
 
@@ -53,9 +77,12 @@ class TableModel(NamedTuple):
 def fit_table(key: Key[Array, ""], frame, schema: Schema, synthesizer: str = DEFAULT) -> TableModel:
     """Learn a data frame with the synthesizer of that name in ``NAMED``, in jax's default precision.
 
-    Codes and rounded numbers are dequantised; which values are missing is learned beside them. Raises ValueError where
-    ``encode`` does, for an unknown name, and where the synthesizer refuses the table: fewer than 2 columns that vary,
-    too few rows, numbers that the precision cannot tell apart.
+    Codes and rounded numbers are dequantised; which values are missing is learned beside them. What is learned are the
+    columns of ``bijections.plan(schema).free``, from which every row keeps those constraints that have a bijection.
+
+    Raises ValueError where ``encode`` does, for rows that break a constraint, for an unknown name, and where the
+    synthesizer refuses the table: fewer than 2 columns that vary, too few rows, numbers that the precision cannot tell
+    apart.
 
     >>> import pandas as pd
     >>> from jaxcop.tables import infer_schema
@@ -68,7 +95,12 @@ def fit_table(key: Key[Array, ""], frame, schema: Schema, synthesizer: str = DEF
     """
     _checks.one_of(synthesizer, NAMED, "synthesizer")
     key_cells, key_fit = jax.random.split(key)
-    x = dequantise(key_cells, encode(frame, schema), schema)
+    x = encode(frame, schema)
+    if schema.constraints:
+        schema = bijections.complete(schema, frame)
+        checks.check_rows(frame, schema)
+        x = encode(bijections.to_free(frame, schema), bijections.plan(schema).free)
+    x = dequantise(key_cells, x, bijections.plan(schema).free)
     with np.errstate(over="ignore"):
         x = x.astype(jnp.zeros(()).dtype)
     if not np.isfinite(x).all():
@@ -83,18 +115,48 @@ def fit_table(key: Key[Array, ""], frame, schema: Schema, synthesizer: str = DEF
     return TableModel(schema, synthesizer, len(x), fitted)
 
 
-def sample_chunks(key: Key[Array, ""], model: TableModel, num_rows: int) -> Iterator:
-    """Data frames of up to ``CHUNK`` rows, ``num_rows`` together, so that no more need to be in memory."""
+def sample_chunks(
+    key: Key[Array, ""], model: TableModel, num_rows: int, *, report: Acceptance | None = None
+) -> Iterator:
+    """Data frames of up to ``CHUNK`` rows, ``num_rows`` together, so that no more need to be in memory.
+
+    Every row keeps the bounds and constraints of the schema; rows that do not are drawn anew and counted in ``report``.
+    Raises ValueError where less than 1 % of 100,000 rows do.
+    """
     _checks.whole(num_rows, "num_rows")
-    size = min(num_rows, CHUNK)
+    least = LEAST_DRAWN if model.schema.constraints else 1
+    size = min(max(num_rows, least), CHUNK)
     draw = jax.jit(NAMED[_checks.one_of(model.synthesizer, NAMED, "model")](model.num_rows).sample, static_argnums=2)
-    for number, start in enumerate(range(0, num_rows, size)):
-        rows = np.asarray(draw(jax.random.fold_in(key, number), model.fitted, size))[: num_rows - start]
-        if not np.isfinite(rows).all():
-            raise ValueError("model: expected rows of finite numbers, got NaN or infinity; its training failed")
-        yield decode(rows, model.schema)
+    report = Acceptance() if report is None else report
+    here, given, number = Acceptance(), 0, 0
+    while given < num_rows:
+        drawn, keep = decoded(draw(jax.random.fold_in(key, number), model.fitted, size), model.schema)
+        for count in (here, report):
+            count.proposed, count.accepted = count.proposed + size, count.accepted + int(keep.sum())
+        if here.proposed >= MANY and here.rate < LEAST_RATE:
+            broken = checks.violations(drawn, model.schema)
+            worst = max(broken, key=lambda name: broken[name])
+            raise ValueError(
+                f"model: expected at least {LEAST_RATE:.0%} of the rows to keep the constraints, got {here.accepted} "
+                f"of {here.proposed}, most break {worst!r}; fit another synthesizer, or loosen it"
+            )
+        frame = (drawn if keep.all() else drawn[keep].reset_index(drop=True))[: num_rows - given]
+        given, number = given + len(frame), number + 1
+        if len(frame):
+            yield frame
 
 
-def sample_table(key: Key[Array, ""], model: TableModel, num_rows: int):
+def decoded(rows, schema: Schema):
+    """Drawn ``rows`` of the columns that were learned as a data frame, and which of its rows keep all constraints."""
+    rows, free = np.asarray(rows), bijections.plan(schema).free
+    if not np.isfinite(rows).all():
+        raise ValueError("model: expected rows of finite numbers, got NaN or infinity; its training failed")
+    frame, keep = bijections.restore(decode(reflect(rows, free), free), schema)
+    if schema.constraints:
+        keep = np.all([keep, *checks.kept(frame, schema).values()], axis=0)
+    return frame, keep
+
+
+def sample_table(key: Key[Array, ""], model: TableModel, num_rows: int, *, report: Acceptance | None = None):
     """``num_rows`` synthetic rows as a data frame with the dtypes, decimals, bounds and order of the training table."""
-    return concatenate(sample_chunks(key, model, num_rows))
+    return concatenate(sample_chunks(key, model, num_rows, report=report))

@@ -1,5 +1,7 @@
 """Data frames in, arrays and splits out; the only part of the package that knows pandas."""
 
+from jaxcop.tables.checks import violations
+from jaxcop.tables.constraints import Combinations, Custom, Order, Predicate, Ratio, Sum, constraint
 from jaxcop.tables.csv_files import check_formulas, read_csv, write_csv
 from jaxcop.tables.encoding import array_columns, decode, dequantise, encode
 from jaxcop.tables.frames import aligned_tables, concatenate, numeric_table
@@ -20,12 +22,19 @@ from jaxcop.tables.splits import (
 
 __all__ = [
     "Column",
+    "Combinations",
+    "Custom",
+    "Order",
+    "Predicate",
+    "Ratio",
     "Schema",
     "Split",
+    "Sum",
     "aligned_tables",
     "array_columns",
     "check_formulas",
     "concatenate",
+    "constraint",
     "content_identity",
     "decode",
     "dequantise",
@@ -43,6 +52,7 @@ __all__ = [
     "row_split",
     "save_splits",
     "temporal_split",
+    "violations",
     "write_csv",
     "write_schema",
 ]

@@ -1,10 +1,11 @@
 """Data frames as float arrays that every synthesizer takes, and back: dtypes, decimals, order and missing values kept.
 
 Each column that varies is one column of the array: a number as it is, a category or boolean as its code 0, 1, ...
-After them comes one column of zeros and ones for every word in ``missing``: which rows miss the values. ``decode``
-rounds to the nearest code or grid point, so that ``decode(encode(frame, schema), schema)`` is the frame. ``dequantise``
-spreads codes and rounded numbers over the cell that ``decode`` rounds back, which makes them continuous, as the
-margins and densities of the synthesizers want (a code is then a rank of a latent variable); it undoes nothing.
+After them comes one column of zeros and ones for every word in ``missing``: which rows miss the values, and one for
+every column that is zero-inflated: which rows are zero. ``decode`` rounds to the nearest code or grid point, so that
+``decode(encode(frame, schema), schema)`` is the frame. ``dequantise`` spreads codes and rounded numbers over the cell
+that ``decode`` rounds back, which makes them continuous, as the margins and densities of the synthesizers want (a code
+is then a rank of a latent variable); it undoes nothing.
 """
 
 import jax
@@ -15,7 +16,7 @@ from scipy.stats import rankdata
 
 from jaxcop import _checks
 from jaxcop.tables.frames import check_frame
-from jaxcop.tables.schema import HUGE, Column, Schema, column_dtype
+from jaxcop.tables.schema import HUGE, Column, Schema, column_dtype, grid
 
 # Under half a cell on each side: what float32 and scaling round is not carried into the next cell.
 SPREAD = 31 / 32
@@ -26,13 +27,16 @@ DONORS = 5
 
 
 def array_columns(schema: Schema) -> tuple[str, ...]:
-    """Names of the columns of the array: those that vary, then ``"<word> missing"`` for each word.
+    """Names of the columns of the array: those that vary, ``"<word> missing"`` for each word, ``"<column> zero"``.
 
     >>> x, site = Column("x", "continuous", "float64", missing="x"), Column("site", "constant", "str", ("p",))
-    >>> array_columns(Schema((x, site)))
-    ('x', 'x missing')
+    >>> rain = Column("rain", "continuous", "float64", lower=0, zero_inflated=True)
+    >>> array_columns(Schema((x, site, rain)))
+    ('x', 'rain', 'x missing', 'rain zero')
     """
-    return (*(column.name for column in _modelled(schema)), *(f"{word} missing" for word in _words(schema)))
+    names = (column.name for column in _modelled(schema))
+    zeros = (f"{column.name} zero" for column in _inflated(schema))
+    return (*names, *(f"{word} missing" for word in _words(schema)), *zeros)
 
 
 def _modelled(schema: Schema) -> list[Column]:
@@ -43,13 +47,17 @@ def _words(schema: Schema) -> list[str]:
     return list(dict.fromkeys(column.missing for column in schema.columns if column.missing is not None))
 
 
+def _inflated(schema: Schema) -> list[Column]:
+    return [column for column in schema.columns if column.zero_inflated]
+
+
 def encode(frame: pd.DataFrame, schema: Schema, *, reference: pd.DataFrame | None = None) -> Float64[np.ndarray, "n d"]:
     """The table as numbers [n, d], d = ``len(array_columns(schema))``.
 
     A cell that is missing holds the median of its column in ``reference`` (default: ``frame``), so that tables can be
-    compared. Numbers are not rounded. Raises ValueError, naming the column, for columns other than those of the schema,
-    missing values, categories or constants that it does not have, numbers that are none, infinite, beyond 1e100 or out
-    of bounds.
+    compared. A zero of a zero-inflated column stays one. Numbers are not rounded. Raises ValueError, naming the column,
+    for columns other than those of the schema, missing values, categories or constants that it does not have, numbers
+    that are none, infinite, beyond 1e100 or out of bounds.
 
     >>> frame = pd.DataFrame({"site": ["q", "p", "q"], "x": [0.25, None, 1.5]})
     >>> from jaxcop.tables import infer_schema
@@ -62,7 +70,7 @@ def encode(frame: pd.DataFrame, schema: Schema, *, reference: pd.DataFrame | Non
         raise ValueError(
             f"frame: expected the columns {names}, got {list(frame.columns)}; add or drop columns, or edit the schema"
         )
-    values, absent, given = [], {}, dict(frame.items())
+    values, absent, zeros, given = [], {}, [], dict(frame.items())
     for column in schema.columns:
         codes = _encode_column(given[column.name], column)
         gone = np.isnan(codes)
@@ -74,7 +82,9 @@ def encode(frame: pd.DataFrame, schema: Schema, *, reference: pd.DataFrame | Non
         if column.kind != "constant":
             known = codes if reference is None else _encode_column(dict(reference.items())[column.name], column)
             values.append(np.where(gone, _middle(known[~np.isnan(known)]), codes))
-    flags = [absent[word].astype(np.float64) for word in _words(schema)]
+        if column.zero_inflated:
+            zeros.append((codes == 0).astype(np.float64))
+    flags = [*(absent[word].astype(np.float64) for word in _words(schema)), *zeros]
     return np.stack([*values, *flags], axis=1) if values or flags else np.empty((len(frame), 0))
 
 
@@ -127,16 +137,6 @@ def _bounds(column: Column) -> tuple[float, float]:
     return (-np.inf if column.lower is None else column.lower), (np.inf if column.upper is None else column.upper)
 
 
-def _grid(column: Column) -> tuple[int, int] | None:
-    """Grid points are whole multiples of ``step / power``; None without a grid."""
-    if column.kind in ("categorical", "boolean"):
-        return 1, 1
-    if column.kind == "continuous" and column.decimals is None and column.increment is None:
-        return None
-    power = 10 ** (column.decimals or 0)
-    return (1 if column.increment is None else round(column.increment * power)), power
-
-
 def _flags(array: np.ndarray, schema: Schema) -> dict[str | None, np.ndarray]:
     """Which rows miss the values of each word; None stands for columns that miss none."""
     first = len(_modelled(schema))
@@ -144,11 +144,19 @@ def _flags(array: np.ndarray, schema: Schema) -> dict[str | None, np.ndarray]:
     return flags | {word: array[:, first + i] > 0.5 for i, word in enumerate(_words(schema))}
 
 
+def _zero_flags(schema: Schema) -> dict[str, int]:
+    """Places in the array of the flags of zero-inflated columns, by the names of those."""
+    inflated = _inflated(schema)
+    first = len(array_columns(schema)) - len(inflated)
+    return {column.name: first + i for i, column in enumerate(inflated)}
+
+
 def dequantise(key: Key[Array, ""], array: Float64[np.ndarray, "n d"], schema: Schema) -> Float64[np.ndarray, "n d"]:
     """Spread what ``encode`` returned over its cells, and fill missing cells with values of similar rows.
 
     Uniform over 31/32 of a cell; columns without decimals stay as they are. A missing cell gets the value of one of the
-    5 rows nearest in the ranks of the other columns. ``decode`` gives the same frame as before.
+    5 rows nearest in the ranks of the other columns, and so does a zero of a zero-inflated column, whose own column
+    then has values above 0 only. ``decode`` gives the same frame as before.
 
     >>> schema = Schema((Column("n", "integer", "int64"),))
     >>> x = dequantise(jax.random.key(0), np.array([[1.0], [2.0]]), schema)
@@ -161,31 +169,38 @@ def dequantise(key: Key[Array, ""], array: Float64[np.ndarray, "n d"], schema: S
     noise = (np.asarray(jax.random.uniform(key_spread, array.shape), np.float64) - 0.5) * SPREAD
     donor = np.asarray(jax.random.uniform(key_donor, array.shape), np.float64)
     flags = _flags(array, schema)
-    out = array.copy()
+    out, zeros = array.copy(), _zero_flags(schema)
     for j, column in enumerate(columns):
-        grid = _grid(column)
-        if grid is not None:
-            cell = grid[0] / grid[1]
+        points = grid(column)
+        if points is not None:
+            cell = points[0] / points[1]
             if len(array) and np.abs(array[:, j]).max() / cell < MOST_CELLS:
                 out[:, j] += noise[:, j] * cell
     out[:, len(columns) :] += noise[:, len(columns) :]
     # Ranks of spread values: rows of one category are near one another in random order.
     ranks, spread = rankdata(out[:, : len(columns)], axis=0), out.copy()
     for j, column in enumerate(columns):
+        # Columns that miss the same rows say nothing about them.
+        others = ranks[:, [i for i, other in enumerate(columns) if other.missing != column.missing]]
         gone = flags[column.missing]
         if gone.any() and not gone.all():
-            # Columns that miss the same rows say nothing about them.
-            others = [i for i, other in enumerate(columns) if other.missing != column.missing]
-            out[gone, j] = spread[_donors(ranks[:, others], gone, donor[gone, j]), j]
+            chosen = _donors(others, gone, donor[gone, j])
+            for place in [j, zeros[column.name]] if column.name in zeros else [j]:
+                out[gone, place] = spread[chosen, place]
+        if column.name in zeros:
+            zero = out[:, zeros[column.name]] > 0.5
+            if zero.any() and not (zero | gone).all():
+                others = ranks[:, [i for i in range(len(columns)) if i != j]]
+                out[zero, j] = spread[_donors(others, zero, donor[zero, j], ~(zero | gone)), j]
     return out
 
 
-def _donors(ranks: np.ndarray, gone: np.ndarray, u: np.ndarray) -> np.ndarray:
-    """For each row that is ``gone``, one of the ``DONORS`` nearest that are not, by the uniform numbers ``u``.
+def _donors(ranks: np.ndarray, gone: np.ndarray, u: np.ndarray, known: np.ndarray | None = None) -> np.ndarray:
+    """For each row that is ``gone``, one of the ``DONORS`` nearest that are ``known``, by the uniform numbers ``u``.
 
     A hot deck (Andridge & Little 2010): it keeps the dependence that values drawn from all rows would dilute.
     """
-    observed = np.flatnonzero(~gone)
+    observed = np.flatnonzero(~gone if known is None else known)
     if not ranks.shape[1] or len(observed) <= DONORS:
         return observed[np.minimum((u * len(observed)).astype(int), len(observed) - 1)]
     found = []
@@ -205,6 +220,7 @@ def decode(array: Float64[np.ndarray, "n d"], schema: Schema) -> pd.DataFrame:
     array = _array(array, schema)
     flags = _flags(array, schema)
     places = {column.name: j for j, column in enumerate(columns)}
+    zeros = {name: array[:, j] > 0.5 for name, j in _zero_flags(schema).items()}
     series = {}
     for column in schema.columns:
         if column.kind == "constant":
@@ -212,8 +228,35 @@ def decode(array: Float64[np.ndarray, "n d"], schema: Schema) -> pd.DataFrame:
             codes = np.zeros(len(array))
         else:
             gone, codes = flags[column.missing], array[:, places[column.name]]
-        series[column.name] = _decode_column(codes, gone, column)
+        series[column.name] = decode_column(codes, gone, column, zeros.get(column.name))
     return pd.DataFrame(series)
+
+
+def reflect(array: Float64[np.ndarray, "n d"], schema: Schema) -> Float64[np.ndarray, "n d"]:
+    """Values beyond a bound mirrored at it, so that noise around the bound does not pile up on it in ``decode``.
+
+    The boundary correction of kernel densities (Schuster 1985). On a grid the mirror stands half a cell outside.
+
+    >>> schema = Schema((Column("x", "continuous", "float64", lower=0, upper=1),))
+    >>> reflect(np.array([[-0.25], [0.5], [1.125], [2.25]]), schema)[:, 0].tolist()
+    [0.25, 0.5, 0.875, 0.25]
+    """
+    out = _array(array, schema).copy()
+    for j, column in enumerate(_modelled(schema)):
+        if column.kind in ("continuous", "integer"):
+            low, high = limits(column)
+            points = grid(column)
+            margin = 0.0 if points is None else points[0] / points[1] * SPREAD / 2
+            # A positive part ends half a cell above 0.
+            low, high = low + (margin if column.zero_inflated and points else -margin), high + margin
+            x, width = out[:, j], high - low
+            with np.errstate(invalid="ignore"):
+                x = np.where(x < low, 2 * low - x, x)
+                x = np.where(x > high, 2 * high - x, x)
+                # Farther out than the bounds are apart: to and fro.
+                far = np.isfinite(width) & ((x < low) | (x > high))
+                out[:, j] = np.where(far, low + np.abs((x - low + width) % (2 * width) - width), x)
+    return out
 
 
 def _array(array, schema: Schema) -> np.ndarray:
@@ -226,43 +269,70 @@ def _array(array, schema: Schema) -> np.ndarray:
     return _checks.table(array, "array", min_rows=0, allow_constant=True).astype(np.float64) if array.size else array
 
 
-def _decode_column(codes: np.ndarray, gone: np.ndarray, column: Column) -> pd.Series:
+def decode_column(codes: np.ndarray, gone: np.ndarray, column: Column, zero: np.ndarray | None = None) -> pd.Series:
+    """Codes or numbers [n] in the column's dtype; missing where ``gone``, 0 where ``zero`` and above it elsewhere."""
     dtype = column_dtype(column)
     if column.kind in ("continuous", "integer"):
-        return _series(_within(codes, column, dtype), gone, dtype)
+        low, high = limits(column)
+        values = within(codes, low, high, column)
+        if zero is not None:
+            points = grid(column)
+            least = 0.0 if points is None else points[0] / points[1]
+            values = np.where(zero, 0.0, np.maximum(values, min(least, high)))
+        return to_series(values, gone, dtype)
     allowed = (False, True) if column.kind == "boolean" else column.categories
     if isinstance(dtype, pd.CategoricalDtype):
         codes = np.clip(np.rint(codes), 0, len(allowed) - 1).astype(int)
         return pd.Series(pd.Categorical.from_codes(np.where(gone, -1, codes), dtype=dtype))
     table = np.empty(max(1, len(allowed)), dtype=object)
     table[: len(allowed)] = allowed
-    return _series(table[np.clip(np.rint(codes), 0, len(table) - 1).astype(int)], gone, dtype)
+    return to_series(table[np.clip(np.rint(codes), 0, len(table) - 1).astype(int)], gone, dtype)
 
 
-def _within(values: np.ndarray, column: Column, dtype) -> np.ndarray:
-    """Within the bounds and on the grid: the nearest grid point inside, if there is one."""
+def limits(column: Column) -> tuple[float, float]:
+    """The bounds of a column of numbers, within what its dtype holds."""
     low, high = _bounds(column)
+    low = max(low, 0.0) if column.zero_inflated else low
+    dtype = column_dtype(column)
     if pd.api.types.is_integer_dtype(dtype):
-        limits = np.iinfo(str(dtype).lower())
+        held = np.iinfo(str(dtype).lower())
         # The greatest float below 2**64 rather than 2**64, which no integer holds.
-        low, high = max(low, float(limits.min)), min(high, np.nextafter(float(limits.max), 0))
-    grid = _grid(column)
-    if grid is None:
-        return np.clip(values, low, high)
-    step, power = grid
-    scale = power / step
+        low, high = max(low, float(held.min)), min(high, np.nextafter(float(held.max), 0))
+    return low, high
 
-    def inside(bound, rounded):
+
+def within(values: np.ndarray, low, high, column: Column) -> np.ndarray:
+    """Within bounds (numbers, or one for each row) and on the grid: the nearest grid point inside, if there is one."""
+    low, high = snapped(low, high, column)
+    points = grid(column)
+    if points is not None:
+        step, power = points
+        values = np.rint(values * power / step) * step / power
+    return np.clip(values, low, np.maximum(low, high))
+
+
+def snapped(low, high, column: Column, *, open_low=False, open_high=False):
+    """The least and the greatest number of the column within bounds, which are not among them where they are open."""
+    points = grid(column)
+    low, high = np.asarray(low, np.float64), np.asarray(high, np.float64)
+    if points is None:
+        low = np.where(open_low, np.nextafter(low, np.inf), low)
+        return low, np.where(open_high, np.nextafter(high, -np.inf), high)
+    step, power = points
+
+    def inside(bound, rounded, is_open, way):
+        cells = np.where(np.isfinite(bound), bound, 0.0) * power / step
+        near = np.rint(cells)
         # A bound that is a grid point but for rounding is one.
-        near = np.rint(bound * scale)
-        return near if abs(near - bound * scale) <= 1e-9 * max(1.0, abs(near)) else rounded(bound * scale)
+        same = np.abs(near - cells) <= 1e-9 * np.maximum(1.0, np.abs(near))
+        found = np.where(same, near + np.where(is_open, way, 0), rounded(cells))
+        return np.where(np.isfinite(bound), found * step / power, bound)
 
-    low = inside(low, np.ceil) if np.isfinite(low) else low
-    high = inside(high, np.floor) if np.isfinite(high) else high
-    return np.clip(np.rint(values * power / step), low, max(low, high)) * step / power
+    return inside(low, np.ceil, open_low, 1), inside(high, np.floor, open_high, -1)
 
 
-def _series(values: np.ndarray, gone: np.ndarray, dtype) -> pd.Series:
+def to_series(values: np.ndarray, gone: np.ndarray, dtype) -> pd.Series:
+    """Values in the dtype, missing where ``gone``."""
     if isinstance(dtype, np.dtype) and dtype.kind in "fiu":
         if dtype.kind == "f":
             values = np.where(gone, np.nan, values.astype(np.float64))

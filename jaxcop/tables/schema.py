@@ -1,4 +1,4 @@
-"""What the columns of a table are: kinds, dtypes, decimals, bounds, missing values; inferred, or written by hand."""
+"""What the columns of a table are, and what holds between them; inferred, or written by hand."""
 
 import math
 from dataclasses import dataclass
@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 
 from jaxcop import _checks
+from jaxcop.tables import constraints as types
 from jaxcop.tables.frames import check_frame
 
 KINDS = ("continuous", "integer", "categorical", "boolean", "constant")
@@ -18,6 +19,8 @@ MAX_DECIMALS = 12
 # With fewer distinct values a common divisor is likely to be chance: of eight random numbers it is one of 250 times.
 DISTINCT_FOR_INCREMENT = 8
 MAX_CATEGORIES = 50
+# Zeros are a state of their own if they are this many, this share, and this many times what their neighbours explain.
+LEAST_ZEROS, ZERO_SHARE, ZERO_EXCESS = 5, 0.05, 3
 
 
 @dataclass(frozen=True)
@@ -35,6 +38,7 @@ class Column:
         lower, upper: bounds that decoded values keep.
         unit: a label, for people.
         missing: None where no value is missing, else a word; columns with the same word are missing in the same rows.
+        zero_inflated: zeros are a state of their own, learned beside the values above 0; decoded values are not below.
 
     Raises:
         ValueError: a field that is not of its type, or fields that do not go together.
@@ -51,6 +55,7 @@ class Column:
     upper: float | None = None
     unit: str | None = None
     missing: str | None = None
+    zero_inflated: bool = False
 
     def __post_init__(self):
         if not isinstance(self.name, str):
@@ -61,8 +66,9 @@ class Column:
             if not isinstance(value, str) and (value is not None or name in ("kind", "dtype")):
                 raise ValueError(f"{where}, {name}: expected text, got {value!r}; quote it")
         _checks.one_of(self.kind, KINDS, f"{where}, kind")
-        if not isinstance(self.ordered, bool):
-            raise ValueError(f"{where}, ordered: expected true or false, got {self.ordered!r}; correct it")
+        for name in ("ordered", "zero_inflated"):
+            if not isinstance(getattr(self, name), bool):
+                raise ValueError(f"{where}, {name}: expected true or false, got {getattr(self, name)!r}; correct it")
         self._check_numbers(where)
         self._check_categories(where)
         dtype = column_dtype(self)
@@ -94,6 +100,11 @@ class Column:
                 )
         if self.lower is not None and self.upper is not None and not self.lower < self.upper:
             raise ValueError(f"{where}: expected lower < upper, got {self.lower!r} and {self.upper!r}; correct them")
+        if self.zero_inflated and not (numeric and self.lower in (0, None)):
+            raise ValueError(
+                f"{where}, zero_inflated: expected numbers and lower: 0, got {self.kind} and {self.lower!r}; "
+                "correct one"
+            )
 
     def _check_categories(self, where: str) -> None:
         values = self.categories
@@ -113,14 +124,16 @@ class Column:
 
 @dataclass(frozen=True)
 class Schema:
-    """The columns of a table, in their order."""
+    """The columns of a table, in their order, and the constraints that every synthetic row keeps."""
 
     columns: tuple[Column, ...]
+    constraints: tuple[types.Constraint, ...] = ()
 
     def __post_init__(self):
         names = [column.name for column in self.columns]
         if not names or len(set(names)) < len(names):
             raise ValueError(f"columns: expected at least one, each name once, got {names}; correct them")
+        types.check(self.columns, self.constraints)
 
 
 def column_dtype(column: Column):
@@ -157,12 +170,24 @@ def _check_dtype(column: Column, dtype, where: str) -> None:
         raise ValueError(f"{where}, dtype: expected one that holds {values[:20]}, got {dtype}; correct one of them")
 
 
+def grid(column: Column) -> tuple[int, int] | None:
+    """Decoded values are whole multiples of step / power; None where there is no grid."""
+    if column.kind in ("categorical", "boolean"):
+        return 1, 1
+    if column.kind == "continuous" and column.decimals is None and column.increment is None:
+        return None
+    power = 10 ** (column.decimals or 0)
+    return (1 if column.increment is None else round(column.increment * power)), power
+
+
 def infer_schema(frame: pd.DataFrame) -> Schema:
     """Say what the columns of ``frame`` are, such that encoding and decoding give the frame back.
 
     Whole numbers are integers whatever their dtype, text is categorical (in alphabetical order; the order is that of
     the codes, and can be edited), decimals are those that all values need, a column without negative values gets the
-    lower bound 0. Columns that miss values in the same rows share one word in ``missing``.
+    lower bound 0. Columns that miss values in the same rows share one word in ``missing``. Zeros are ``zero_inflated``
+    if there are at least 5, they make up at least 5 % of the values, and they are more than 3 times as many as a
+    line through the logarithms of the counts at the next two grid points foretells.
 
     Raises:
         ValueError: fewer than 2 rows, names that are not text or repeat, infinity, numbers beyond 1e100, whole numbers
@@ -222,7 +247,8 @@ def _infer_column(name: str, series: pd.Series, group: str | None) -> Column:
                 f"{len(series)} rows, as {values[0]!r}; drop identifiers and free text, convert dates to numbers"
             )
         return Column(name, "categorical", str(dtype), tuple(values), missing=group)
-    decimals, increment = _grid_of(observed.to_numpy(np.float64), np.dtype(str(dtype).lower()))
+    numbers = observed.to_numpy(np.float64)
+    decimals, increment = _grid_of(numbers, np.dtype(str(dtype).lower()))
     return Column(
         name,
         "integer" if decimals == 0 else "continuous",
@@ -231,7 +257,24 @@ def _infer_column(name: str, series: pd.Series, group: str | None) -> Column:
         increment=increment,
         lower=0 if observed.min() >= 0 else None,
         missing=group,
+        zero_inflated=_many_zeros(numbers, increment or (None if decimals is None else 10.0**-decimals)),
     )
+
+
+def _many_zeros(values: np.ndarray, step: float | None) -> bool:
+    """Whether zeros are more than a distribution without a state of its own for them explains."""
+    zeros, above = int((values == 0).sum()), values[values > 0]
+    if (
+        zeros < max(LEAST_ZEROS, ZERO_SHARE * len(values))
+        or len(np.unique(above)) < 3
+        or len(above) + zeros < len(values)
+    ):
+        return False
+    if step is None:
+        return True
+    first, second = (int((np.abs(above - i * step) < step / 2).sum()) for i in (1, 2))
+    # The counts of Poisson, binomial and geometric numbers are below this line, at or near it.
+    return zeros > ZERO_EXCESS * first * max(1.0, first / max(second, 1))
 
 
 def _plain(values) -> tuple:

@@ -6,29 +6,71 @@ from pathlib import Path
 from typing import Any
 
 from jaxcop.checkpoint import write_whole
+from jaxcop.tables import constraints as types
 from jaxcop.tables.schema import Column, Schema
 
 FORMAT = "jaxcop-schema-1"
 
 
 def to_json(schema: Schema) -> dict[str, Any]:
-    """As JSON types; fields at their defaults are left out."""
+    """As JSON types; fields at their defaults are left out, constraints are text where a text says all of them.
+
+    Raises ValueError for a constraint that is a Python function.
+    """
     columns = [
         {f.name: _as_json(getattr(column, f.name)) for f in fields(Column) if getattr(column, f.name) != f.default}
         for column in schema.columns
     ]
-    return {"format": FORMAT, "columns": columns}
+    tree: dict[str, Any] = {"format": FORMAT, "columns": columns}
+    if schema.constraints:
+        tree["constraints"] = [_constraint_tree(each) for each in schema.constraints]
+    return tree
+
+
+def _constraint_tree(each: types.Constraint) -> Any:
+    if isinstance(each, types.Custom):
+        raise ValueError(
+            f"constraint {each.name!r}: expected one that a file can hold, got a Python function; write it as a "
+            "Predicate, or leave it out"
+        )
+    text = types.text(each)
+    if not isinstance(each, types.Combinations) and types.constraint(text) == each:
+        return text
+    chosen = {f.name: _as_json(getattr(each, f.name)) for f in fields(each) if getattr(each, f.name) != f.default}
+    return {"type": type(each).__name__.lower(), **chosen}
 
 
 def _as_json(value):
-    return list(value) if isinstance(value, tuple) else value
+    return [_as_json(each) for each in value] if isinstance(value, tuple) else value
+
+
+def _as_tuple(value):
+    return tuple(_as_tuple(each) for each in value) if isinstance(value, list) else value
 
 
 def from_json(tree: Any) -> Schema:
     """What :func:`to_json` returned, edited or not; raises ValueError naming what is wrong."""
     if not isinstance(tree, dict) or tree.get("format") != FORMAT or not isinstance(tree.get("columns"), list):
         raise ValueError(f'schema: expected {{"format": "{FORMAT}", "columns": [...]}}, got something else; infer one')
-    return Schema(tuple(_column(number, entry) for number, entry in enumerate(tree["columns"])))
+    constraints = tree.get("constraints", [])
+    if not isinstance(constraints, list):
+        raise ValueError(f"schema, constraints: expected a list, got {constraints!r}; put a dash before each")
+    columns = tuple(_column(number, entry) for number, entry in enumerate(tree["columns"]))
+    return Schema(columns, tuple(_constraint(number, entry) for number, entry in enumerate(constraints)))
+
+
+def _constraint(number: int, entry: Any) -> types.Constraint:
+    if isinstance(entry, str):
+        return types.constraint(entry)
+    where, kinds = f"schema, constraint {number}", {name: t for name, t in types.TYPES.items() if t is not types.Custom}
+    if not isinstance(entry, dict) or entry.get("type") not in list(kinds):
+        raise ValueError(f"{where}: expected a text or one of {sorted(kinds)} as type, got {entry!r}; correct it")
+    chosen = {name: _as_tuple(value) for name, value in entry.items() if name != "type"}
+    kind: Any = kinds[entry["type"]]
+    known, needed = {f.name for f in fields(kind)}, {f.name for f in fields(kind) if f.default is MISSING}
+    if not needed <= set(chosen) <= known:
+        raise ValueError(f"{where}: expected {sorted(needed)} and of {sorted(known)}, got {sorted(map(str, chosen))}")
+    return kind(**chosen)
 
 
 def _column(number: int, entry: Any) -> Column:
