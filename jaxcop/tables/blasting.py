@@ -29,8 +29,8 @@ DERIVATIONS = (
 )
 """Columns and formulas for ``harmonise.derive(..., skip_absent=True)``.
 
-``B = 6 / ssB`` is the rule of the report, where B is the burden. The specific surface of a cube of side L is 6 / L: where
-ssB is that of the in-situ blocks, rename it and derive ``XB = 6 / ssB`` instead.
+``B = 6 / ssB`` is the rule of the report, where B is the burden. The specific surface of a cube of side L is 6 / L:
+where ssB is that of the in-situ blocks, rename it and derive ``XB = 6 / ssB`` instead.
 """
 
 FI_BANDS = {"edges": (4, 8), "edge_in": ("above", "below")}

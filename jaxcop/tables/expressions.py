@@ -1,8 +1,9 @@
-"""Formulas and relations over the columns of a table, written as text: arithmetic and comparisons, nothing else runs."""
+"""Formulas and relations over the columns of a table, as text: arithmetic and comparisons, nothing else runs."""
 
 import ast
 import operator
 import re
+from itertools import pairwise
 
 import numpy as np
 import pandas as pd
@@ -12,7 +13,7 @@ FUNCTIONS = {
     "sqrt": np.sqrt, "log": np.log, "exp": np.exp, "abs": np.abs, "minimum": np.minimum, "maximum": np.maximum
 }  # fmt: skip
 LONGEST = 1000
-"""Characters of an expression; the recursion below is no deeper."""
+"""Characters of an expression."""
 
 _ARITHMETIC = {
     ast.Add: operator.add, ast.Sub: operator.sub, ast.Mult: operator.mul, ast.Div: np.true_divide, ast.Pow: np.power
@@ -44,8 +45,11 @@ def evaluate(expression: str, frame: pd.DataFrame) -> Float64[np.ndarray, " n"]:
             raise ValueError(f"{expression!r}: expected the column {name!r}, got {list(frame.columns)}; check the name")
         return numbers(frame, name)
 
-    with np.errstate(all="ignore"):
-        values = _value(tree, column, expression)
+    try:
+        with np.errstate(all="ignore"):
+            values = _value(tree, column, expression)
+    except RecursionError:
+        raise ValueError(f"{expression[:50]!r}: expected a formula, got one nested too deeply; split it") from None
     return np.broadcast_to(np.asarray(values, np.float64), (len(frame),)).copy()
 
 
@@ -124,7 +128,7 @@ def _value(node: ast.AST, column, expression: str):
         case ast.Compare(left=left, ops=ops, comparators=others) if all(type(op) in _COMPARISONS for op in ops):
             sides = [value(side) for side in (left, *others)]
             return np.minimum.reduce(
-                [_relation(_COMPARISONS[type(op)], *pair) for op, pair in zip(ops, zip(sides, sides[1:]), strict=True)]
+                [_relation(_COMPARISONS[type(op)], *pair) for op, pair in zip(ops, pairwise(sides), strict=True)]
             )
         case ast.BoolOp(op=op, values=parts):
             fold = np.minimum if isinstance(op, ast.And) else np.maximum

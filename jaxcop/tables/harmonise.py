@@ -62,7 +62,7 @@ def _registry():
 
 
 def convert_units(frame: pd.DataFrame, units: Mapping[str, tuple[str, str]]) -> tuple[pd.DataFrame, list[Finding]]:
-    """Columns in other units: ``units`` names for each column the unit it has and the unit it gets, as pint writes them.
+    """Columns in other units: for each column the unit that it has and the unit that it gets, as pint writes them.
 
     Missing values stay missing. Where the factor is one over a whole number (mm to m), values are divided by that, so
     that 102 mm are 0.102 m to the last digit. Raises ValueError for unknown columns or units, units of other
@@ -105,11 +105,11 @@ def derive(
 ) -> tuple[pd.DataFrame, list[Finding]]:
     """Fill missing values of columns from others, and compare the formula with the values that are given.
 
-    ``rules`` are pairs of a column, which may be new, and its formula: text (:func:`jaxcop.tables.expressions.evaluate`)
-    or a function of the frame. They are applied in order: a later rule sees what an earlier one filled. A given value is
-    never changed; it ``disagrees`` where it is further than ``tolerance`` times its size from the formula's. Where the
-    formula has no finite value the cell stays missing. With ``skip_absent`` rules over columns that are not there are
-    reported and passed over, otherwise they raise ValueError.
+    ``rules`` are pairs of a column, which may be new, and its formula: text (see
+    :func:`jaxcop.tables.expressions.evaluate`) or a function of the frame. They are applied in order: a later rule sees
+    what an earlier one filled. A given value is never changed; it ``disagrees`` where it is further than ``tolerance``
+    times its size from the formula's. Where the formula has no finite value the cell stays missing. With
+    ``skip_absent`` rules over columns that are not there are reported and passed over, else they raise ValueError.
 
     >>> sheet = pd.DataFrame({"A": [12.0, 8.0], "S/B": [3.0, 2.0], "B": [None, 2.5]})
     >>> filled, findings = derive(sheet, [("B", "sqrt(A / `S/B`)"), ("S", "`S/B` * B")])
@@ -180,7 +180,7 @@ def add_bands(
         np.where(values >= edge if side == "above" else values > edge, 1, 0)
         for edge, side in zip(edges, edge_in, strict=True)
     )
-    labels = _labels(column, edges, edge_in)
+    labels = band_labels(column, edges, edge_in)
     codes = np.where(np.isnan(values), -1, codes)
     out = frame.copy()
     out[name] = pd.Categorical.from_codes(codes, categories=labels, ordered=True)
@@ -188,7 +188,8 @@ def add_bands(
     return out, [_finding("band", name, label, out, codes == code) for code, label in counted]
 
 
-def _labels(column: str, edges: Sequence[float], edge_in: Sequence[str]) -> list[str]:
+def band_labels(column: str, edges: Sequence[float], edge_in: Sequence[str]) -> list[str]:
+    """Labels that :func:`add_bands` gives, in order."""
     first = f"{column} {'<' if edge_in[0] == 'above' else '<='} {edges[0]:g}"
     last = f"{column} {'>=' if edge_in[-1] == 'above' else '>'} {edges[-1]:g}"
     inner = [
@@ -230,8 +231,8 @@ def join_sources(
             raise ValueError(f"source {source!r}: expected the names {sorted(used)} to be free; rename the columns")
         if frame[key].isna().any() or frame[key].duplicated().any():
             raise ValueError(
-                f"source {source!r}, column {key!r}: expected one key for each row, got missing or repeated ones; add a "
-                "number to them"
+                f"source {source!r}, column {key!r}: expected one key for each row, got missing or repeated ones; add "
+                "a number to them"
             )
     names = list(dict.fromkeys(name for frame in sources.values() for name in frame.columns))
     parts, findings = [], []
