@@ -125,7 +125,8 @@ def build_pool() -> tuple[pd.DataFrame, list[harmonise.Finding]]:
     full = concatenate([training, _frame(datasets.load_holdout(protocol="2010"))])
     low_modulus = training[training["group"] == 2]
     without_miami = training[(training["site"] != "Miami") & (training["blast_id"] != "Rc1")]
-    sources = dict(zip(SOURCES, (full, low_modulus, without_miami), strict=True))
+    parts = (full, pd.DataFrame(low_modulus), pd.DataFrame(without_miami))
+    sources = dict(zip(SOURCES, parts, strict=True))
     joined, findings = harmonise.join_sources(sources, "blast_id", content=list(MEASURED), identity=IDENTITY)
     pool, derived = harmonise.derive(joined, [(TARGET, "XB / X50")])
     pool = pd.DataFrame(pool, columns=list(COLUMNS))

@@ -68,7 +68,7 @@ def build() -> tuple[pd.DataFrame, list[harmonise.Finding]]:
 def distinct_rows(pool: pd.DataFrame) -> pd.DataFrame:
     """One row for each distinct measurement, without keys, provenance and what others determine."""
     first = pool[pool["uid"] == pool[blasts.IDENTITY]]
-    return first.drop(columns=[*KEYS, "dataset", "XB", BAND]).reset_index(drop=True)
+    return pd.DataFrame(first.drop(columns=[*KEYS, "dataset", "XB", BAND])).reset_index(drop=True)
 
 
 def schema_of(frame: pd.DataFrame) -> tables.Schema:
@@ -86,7 +86,7 @@ def schema_of(frame: pd.DataFrame) -> tables.Schema:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--out", type=Path, required=True, help="new or empty folder")
     out = parser.parse_args(arguments).out
     try:
@@ -182,11 +182,11 @@ def _counts(pool: pd.DataFrame) -> Table:
 
 def _overlap(pool: pd.DataFrame) -> Table:
     sets = {source: set(part["blast_id"]) for source, part in pool.groupby("dataset", sort=False)}
-    rows = [(one, *(str(len(sets[one] & sets[other])) for other in sets)) for one in sets]
+    rows = [(str(one), *(str(len(sets[one] & sets[other])) for other in sets)) for one in sets]
     times = pool["blast_id"].value_counts().value_counts().sort_index(ascending=False)
     spoken = ", ".join(f"{count} in {number}" for number, count in times.items())
     return Table(f"Blasts that two sources share; of {len(set.union(*sets.values()))} blasts {spoken} of the sources.",
-                 ("source", *sets), tuple(rows))  # fmt: skip
+                 ("source", *map(str, sets)), tuple(rows))  # fmt: skip
 
 
 def _findings(findings: list[harmonise.Finding]) -> Table:
@@ -233,7 +233,7 @@ def _blemishes(pool: pd.DataFrame, findings: list[harmonise.Finding]) -> list[st
 def _gaps(pool: pd.DataFrame) -> Table:
     rows = [
         (f"{s.name} of {s.column}, {s.source}", s.printed, f"{s.found:.4f}")
-        for s in blasts.verify(pool[list(blasts.COLUMNS)])
+        for s in blasts.verify(pd.DataFrame(pool, columns=list(blasts.COLUMNS)))
         if s.known_gap
     ]
     return Table(
@@ -244,7 +244,7 @@ def _gaps(pool: pd.DataFrame) -> Table:
 def _digests(out: Path, files: dict[str, pd.DataFrame], pool: pd.DataFrame) -> Table:
     rows = [(f"`{name}.csv`", hashlib.sha256((out / f"{name}.csv").read_bytes()).hexdigest()) for name in files]
     checked = [
-        ("pool without bands, six decimals", blasts.pool_digest(pool[list(blasts.COLUMNS)])),
+        ("pool without bands, six decimals", blasts.pool_digest(pd.DataFrame(pool, columns=list(blasts.COLUMNS)))),
         ("the 97 blasts (blastfrag's own)", datasets.compute_dataset_digest(datasets.load_training_corpus())),
     ]
     return Table("SHA-256.", ("what", "digest"), (*rows, *checked))

@@ -235,7 +235,7 @@ def _tally(column: pd.Series, start: int) -> _Tally:
         return _Tally("boolean", len(observed), 0, start + int(column.notna().argmax()), False)
     if pd.api.types.is_numeric_dtype(column):
         return _Tally("number", len(observed), len(observed), None, bool((observed % 1 != 0).any()))
-    numeric = pd.to_numeric(observed.astype(str), errors="coerce").notna().to_numpy()
+    numeric = pd.Series(pd.to_numeric(observed.astype(str), errors="coerce")).notna().to_numpy()
     first = None if numeric.all() else start + int(np.flatnonzero(column.notna())[numeric.argmin()])
     return _Tally("text", len(observed), int(numeric.sum()), first, False)
 

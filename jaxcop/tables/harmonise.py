@@ -229,7 +229,8 @@ def join_sources(
         used = {provenance, uid, identity} & set(frame.columns)
         if used:
             raise ValueError(f"source {source!r}: expected the names {sorted(used)} to be free; rename the columns")
-        if frame[key].isna().any() or frame[key].duplicated().any():
+        keys = pd.Series(frame[key])
+        if keys.isna().any() or keys.duplicated().any():
             raise ValueError(
                 f"source {source!r}, column {key!r}: expected one key for each row, got missing or repeated ones; add "
                 "a number to them"
@@ -253,7 +254,7 @@ def join_sources(
     chosen = [name for name in names if name != key] if content is None else list(content)
     for name in chosen:
         _checks.one_of(name, names, "content")
-    labels = content_identity(table[chosen])
+    labels = content_identity(pd.DataFrame(table, columns=chosen))
     table[identity] = table[uid].to_numpy()[np.unique(labels, return_index=True)[1][labels]]
     return table, [*findings, *_copies(table, key, identity)]
 
@@ -277,7 +278,7 @@ def _with_room_for_missing(name: str, sources: Mapping[str, pd.DataFrame]) -> st
 
 def _copies(table: pd.DataFrame, key: str, identity: str) -> list[Finding]:
     def differ(by: str, other: str) -> np.ndarray:
-        return (table.groupby(by, sort=False)[other].transform("nunique") > 1).to_numpy()
+        return pd.Series(table.groupby(by, sort=False)[other].transform("nunique")).to_numpy() > 1
 
     repeated, unlike = table[key].duplicated(keep=False).to_numpy(), differ(key, identity)
     return [
