@@ -19,7 +19,7 @@ import numpy as np
 import pandas as pd
 from blastfrag import datasets
 from blastfrag.types import Blast
-from jaxcop.tables import Split, content_identity, group_split, numeric_table, row_split
+from jaxcop.tables import Split, concatenate, content_identity, group_split, harmonise, numeric_table, row_split
 
 TARGET = "FI"
 FEATURES = ("X50", "PF", "H/B", "B/D", "T/B", "S/B")
@@ -116,18 +116,22 @@ class Statistic(NamedTuple):
 
 def load_pool() -> pd.DataFrame:
     """Return the verified pool, 262 rows in the order of ``SOURCES``."""
+    return build_pool()[0]
+
+
+def build_pool() -> tuple[pd.DataFrame, list[harmonise.Finding]]:
+    """Return the verified pool and what joining its sources and deriving its target found."""
     training = _frame(datasets.load_training_corpus())
-    full = pd.concat([training, _frame(datasets.load_holdout(protocol="2010"))])
+    full = concatenate([training, _frame(datasets.load_holdout(protocol="2010"))])
     low_modulus = training[training["group"] == 2]
     without_miami = training[(training["site"] != "Miami") & (training["blast_id"] != "Rc1")]
-    pool = pd.concat(dict(zip(SOURCES, (full, low_modulus, without_miami), strict=True)), names=["dataset"])
-    pool = pool.reset_index("dataset").reset_index(drop=True)
-    pool["uid"] = pool["dataset"] + "/" + pool["blast_id"]
-    pool[TARGET] = pool["XB"] / pool["X50"]
-    pool[IDENTITY] = _identity(pool)
+    parts = (full, pd.DataFrame(low_modulus), pd.DataFrame(without_miami))
+    sources = dict(zip(SOURCES, parts, strict=True))
+    joined, findings = harmonise.join_sources(sources, "blast_id", content=list(MEASURED), identity=IDENTITY)
+    pool, derived = harmonise.derive(joined, [(TARGET, "XB / X50")])
     pool = pd.DataFrame(pool, columns=list(COLUMNS))
     verify(pool)
-    return pool
+    return pool, [*findings, *derived]
 
 
 def verify(pool: pd.DataFrame) -> list[Statistic]:

@@ -3,6 +3,7 @@
 The types are those of this package, looked up by name; a file cannot name any other, and so runs no code.
 """
 
+import contextlib
 import dataclasses
 import hashlib
 import importlib
@@ -81,15 +82,25 @@ def load(path: str | Path) -> Any:
 
 
 def write_whole(path: Path, write) -> None:
-    """``write(temporary)`` beside ``path``, then one rename: a reader never sees half a file."""
+    """``write(temporary)`` beside ``path``, then one rename: a reader never sees half a file.
+
+    Folders that were made for it are gone again if it fails.
+    """
+    made = [folder for folder in (path.parent, *path.parent.parents) if not folder.exists()]
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=path.name, suffix=".part")
-    os.close(handle)
     try:
-        write(temporary)
-        os.replace(temporary, path)
-    finally:
-        Path(temporary).unlink(missing_ok=True)
+        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=path.name, suffix=".part")
+        os.close(handle)
+        try:
+            write(temporary)
+            os.replace(temporary, path)
+        finally:
+            Path(temporary).unlink(missing_ok=True)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            for folder in made:
+                folder.rmdir()
+        raise
 
 
 def _digest(tree: str, arrays: dict[str, np.ndarray]) -> str:

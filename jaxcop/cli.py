@@ -57,14 +57,27 @@ def _refusals() -> Iterator[None]:
     try:
         yield
     except (ValueError, OSError) as error:
-        Console(stderr=True).print(f"[bold red]Error[/]: {escape(str(error))}", soft_wrap=True, highlight=False)
+        Console(stderr=True).print(f"[bold red]Error[/]: {_shown(str(error))}", soft_wrap=True, highlight=False)
         raise typer.Exit(2) from None
 
 
 def _new(path: Path, overwrite: bool) -> None:
     """Refuse, before long work, a path that cannot be written."""
-    if path.is_dir() or (path.exists() and not overwrite):
+    if path.is_dir() or (os.path.lexists(path) and not overwrite):
         raise ValueError(f"{path}: expected a new file, got one that exists; pass --overwrite or another path")
+    _place(path)
+
+
+def _place(path: Path) -> None:
+    """Refuse, before long work, a path below what is no folder or cannot be written to."""
+    above = next(folder for folder in path.absolute().parents if os.path.lexists(folder))
+    if not above.is_dir() or not os.access(above, os.W_OK):
+        raise ValueError(f"{path}: expected a folder to write to, got {above}; choose another path")
+
+
+def _shown(text: str) -> str:
+    """Text of a file as it may stand on a terminal: markup and control characters do nothing there."""
+    return escape("".join(c if c.isprintable() or c == "\n" else repr(c)[1:-1] for c in text))
 
 
 def _say(text: str) -> None:
@@ -124,7 +137,7 @@ def _columns(found) -> Table:
             "missing with": c.missing,
         }
         text = "; ".join(f"{name} {value}" for name, value in details.items() if value not in (None, ""))
-        shown.add_row(*map(escape, (c.name, c.kind, c.dtype, text)))
+        shown.add_row(*map(_shown, (c.name, c.kind, c.dtype, text)))
     return shown
 
 
@@ -215,6 +228,7 @@ def evaluate(
     with _refusals():
         if out.exists() and not (out.is_dir() and (overwrite or not any(out.iterdir()))):
             raise ValueError(f"{out}: expected a new folder, got one that exists; pass --overwrite or another path")
+        _place(out)
         names = [path.stem for path in synthetic]
         if len(set(names)) < len(names):
             raise ValueError(f"--synthetic: expected files of different names, got {names}; rename them")

@@ -136,7 +136,7 @@ VALUES = {
     ],
 )
 def test_conditions_by_hand(text, expected):
-    found = np.broadcast_to(tables.expressions.evaluate(text, VALUES), 3)
+    found = np.broadcast_to(tables.expressions.holds(text, VALUES), 3)
     assert found.tolist() == [bool(value) for value in expected]
 
 
@@ -152,7 +152,7 @@ def test_conditions_by_hand(text, expected):
 )  # fmt: skip
 def test_conditions_that_are_refused(text):
     with pytest.raises(ValueError, match="expected"):
-        tables.expressions.evaluate(text, VALUES)
+        tables.expressions.holds(text, VALUES)
 
 
 NUMBERS = tuple(number(name, lower=0, upper=60 if name == "u" else None) for name in "abctu")

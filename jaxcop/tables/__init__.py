@@ -1,8 +1,9 @@
 """Data frames in, arrays and splits out; the only part of the package that knows pandas."""
 
+from jaxcop.tables import blasting, harmonise
 from jaxcop.tables.checks import violations
 from jaxcop.tables.constraints import Combinations, Custom, Order, Predicate, Ratio, Sum, constraint
-from jaxcop.tables.csv_files import check_formulas, read_csv, write_csv
+from jaxcop.tables.csv_files import check_formulas, read_csv, read_sample, write_csv
 from jaxcop.tables.encoding import array_columns, decode, dequantise, encode
 from jaxcop.tables.frames import aligned_tables, concatenate, numeric_table
 from jaxcop.tables.leaks import leaked_rows, near_duplicates
@@ -32,6 +33,7 @@ __all__ = [
     "Sum",
     "aligned_tables",
     "array_columns",
+    "blasting",
     "check_formulas",
     "concatenate",
     "constraint",
@@ -40,6 +42,7 @@ __all__ = [
     "dequantise",
     "encode",
     "group_split",
+    "harmonise",
     "infer_schema",
     "leaked_rows",
     "leaked_share",
@@ -48,6 +51,7 @@ __all__ = [
     "near_duplicates",
     "numeric_table",
     "read_csv",
+    "read_sample",
     "read_schema",
     "row_split",
     "save_splits",

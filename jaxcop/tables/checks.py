@@ -124,7 +124,7 @@ def _holds(frame: pd.DataFrame, each: types.Constraint, known: dict[str, Column]
                 return np.array([row in among for row in rows], bool) | _missing(frame, names)
             case types.Predicate(expression):
                 values = {name: _values(frame, known[name], columns) for name in names}
-                return np.broadcast_to(expressions.evaluate(expression, values), len(frame)) | _missing(frame, names)
+                return np.broadcast_to(expressions.holds(expression, values), len(frame)) | _missing(frame, names)
             case types.Custom(function, name):
                 holds = np.asarray(function(frame))
                 if holds.shape != (len(frame),) or holds.dtype != bool:

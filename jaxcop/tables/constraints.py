@@ -255,7 +255,7 @@ def check(columns: Iterable[Any], constraints: tuple[Constraint, ...]) -> None:
             if not involved(each):
                 raise ValueError(f"{where}: expected at least one column, got none; name one")
             row = {"number": np.ones(1), "truth": np.ones(1, bool), "text": np.array([""], object)}
-            expressions.evaluate(each.expression, {name: row[kind_of(column)] for name, column in known.items()})
+            expressions.holds(each.expression, {name: row[kind_of(column)] for name, column in known.items()})
     texts = [text(each) for each in constraints]
     if len(set(texts)) < len(texts):
         raise ValueError(f"constraints: expected each once, got {texts}; delete the repeated ones")

@@ -2,16 +2,35 @@
 
 import csv
 import io
+import itertools
 import re
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Container, Iterable, Iterator
 from pathlib import Path
+from typing import NamedTuple, TextIO
 
+import numpy as np
 import pandas as pd
 
+from jaxcop import _checks
 from jaxcop.checkpoint import write_whole
+
+CHUNK = 50_000
+"""Rows of a file that are in memory as text at once."""
+_POINT = frozenset(".eE")
 
 # What spreadsheets run when they open a cell (OWASP, CSV injection); a sign before a number is harmless.
 _FORMULA = re.compile(r"\s*[=@]|[\t\r]|\s*[+-](?![\d.\s]|$|inf|nan)", re.IGNORECASE)
+
+
+class _Tally(NamedTuple):
+    """What a column is in some of its rows: its kind, counts, and the first row (from 0) that is no number."""
+
+    kind: str
+    observed: int
+    numbers: int
+    first: int | None
+    fraction: bool
 
 
 def read_csv(path: str | Path) -> pd.DataFrame:
@@ -26,102 +45,216 @@ def read_csv(path: str | Path) -> pd.DataFrame:
             float holds.
     """
     path = Path(path)
-    text = _text(path)
-    rows = _rows(path, text)
-    header, lines = rows[0][1], rows[1:]
+    header, total = _checked(path)
+    with open(path, encoding="utf-8-sig", newline="") as file:
+        frame = next(_parsed(path, file, header, total))
+    for name, column in frame.items():
+        _refuse_mixed(path, str(name), [_tally(column, 0)])
+    return _exact(path, frame, (row for _, row in itertools.islice(_rows(path), 1, None)))
+
+
+def read_sample(path: str | Path, rows: int, seed: int) -> tuple[pd.DataFrame, int]:
+    """``rows`` rows of a table that need not fit in memory, drawn without replacement, and how many it has.
+
+    All of them, where there are no more; the order of the file is kept. Every line of the file is checked as
+    :func:`read_csv` does, and a column that it would read as text or as floats is so here whatever was drawn.
+
+    Raises:
+        ValueError: as :func:`read_csv`, and ``rows`` below 1.
+
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     _ = write_csv(Path(folder) / "a.csv", [pd.DataFrame({"x": range(1000)})])
+    ...     frame, total = read_sample(Path(folder) / "a.csv", 5, seed=0)
+    >>> len(frame), total, frame["x"].is_monotonic_increasing
+    (5, 1000, True)
+    """
+    path = Path(path)
+    _checks.whole(rows, "rows")
+    _checks.whole(seed, "seed", least=0)
+    header, total = _checked(path)
+    if total <= rows:
+        return read_csv(path), total
+    tallies: dict[str, list[_Tally]] = {name: [] for name in header}
+    with open(path, encoding="utf-8-sig", newline="") as file:
+        for number, part in enumerate(_parsed(path, file, header, total, chunk=CHUNK)):
+            for name, column in part.items():
+                tallies[str(name)].append(_tally(column, number * CHUNK))
+    dtypes = {}
+    for name, parts in tallies.items():
+        _refuse_mixed(path, name, parts)
+        kinds = {part.kind for part in parts if part.observed}
+        if len(kinds) > 1 or "text" in kinds:
+            dtypes[name] = str
+        elif any(part.fraction for part in parts):
+            dtypes[name] = "float64"
+    chosen = set(np.random.default_rng(seed).choice(total, rows, replace=False, shuffle=False).tolist())
+    drawn = [row for number, (_, row) in enumerate(_rows(path), -1) if number in chosen]
+    text = io.StringIO(newline="")
+    csv.writer(text, quoting=csv.QUOTE_ALL).writerows([header, *drawn])
+    text.seek(0)
+    return _exact(path, next(_parsed(path, text, header, rows, dtypes)), drawn, set(dtypes)), total
+
+
+def _parsed(
+    path: Path, file: TextIO, header: list[str], total: int, dtypes: dict | None = None, *, chunk: int | None = None
+) -> Iterator[pd.DataFrame]:
+    """What pandas makes of ``file``, in one piece or in chunks, if it finds the rows and columns that were checked."""
+    count = 0
     try:
-        frame = pd.read_csv(io.StringIO(text), low_memory=False, index_col=False)
+        parts = pd.read_csv(
+            file, low_memory=False, index_col=False, dtype=dtypes, chunksize=total if chunk is None else chunk
+        )
+        for part in parts:
+            count += len(part)
+            # pandas renames nothing and drops nothing here, or its columns would not be those that were checked.
+            if list(part.columns) != header or count > total or (chunk is None and count < total):
+                raise ValueError(f"{total} rows of {header} became {count} of {list(part.columns)}; quote every cell")
+            yield part
     except (ValueError, OverflowError) as error:
         raise ValueError(f"{path}: expected a table, got what pandas cannot read ({error}); correct it") from None
-    # pandas renames nothing and drops nothing here, or its columns would not be those that were checked.
-    if list(frame.columns) != header or len(frame) != len(lines):
-        raise ValueError(
-            f"{path}: expected {len(lines)} rows of {header}, pandas found {frame.shape}; quote every cell"
+    if count != total:
+        raise ValueError(f"{path}: expected {total} rows of {header}, pandas found {count}; quote every cell")
+
+
+def _exact(path: Path, frame: pd.DataFrame, rows: Iterable[list[str]], keep: Container[str] = ()) -> pd.DataFrame:
+    """Floats by Python, right to the last digit in every version; whole numbers beside empty cells as Int64.
+
+    Columns named in ``keep`` are no whole numbers.
+    """
+    places = {name: j for j, name in enumerate(frame.columns) if frame[name].dtype == "float64"}
+    gone = {name: frame[name].isna().to_numpy() for name in places}
+    values = {name: np.full(len(frame), np.nan) for name in places}
+    pointed = {name: name in keep for name in places}
+    rows, start = iter(rows if places else ()), 0
+    while part := list(itertools.islice(rows, CHUNK)):
+        stop = start + len(part)
+        for name, j in places.items():
+            cells = [row[j] for row, none in zip(part, gone[name][start:stop], strict=True) if not none]
+            try:
+                values[name][start:stop][~gone[name][start:stop]] = [float(cell) for cell in cells]
+            except ValueError as error:
+                raise ValueError(
+                    f"{path}, column {name!r}: expected numbers, got other text ({error}); correct it"
+                ) from None
+            pointed[name] = pointed[name] or not all(_POINT.isdisjoint(cell) for cell in cells)
+        start = stop
+    for name, found in values.items():
+        given = found[~gone[name]]
+        # NaN and infinity are no whole numbers; from 2**53 on floats skip some.
+        whole = (
+            not pointed[name] and gone[name].any() and (given % 1 == 0).all() and np.abs(given).max(initial=0) < 2**53
         )
-    for j, (name, column) in enumerate(list(frame.items())):
-        if column.dtype == "float64":
-            cells = [None if gone else row[j] for (_, row), gone in zip(lines, column.isna(), strict=True)]
-            frame[name] = _floats(path, str(name), cells)
-        elif not pd.api.types.is_numeric_dtype(column) and not pd.api.types.is_bool_dtype(column):
-            _check_text(path, str(name), column, [number for number, _ in lines])
+        frame[name] = pd.Series(found, frame.index).astype("Int64") if whole and given.size else found
     return frame
 
 
-def _floats(path: Path, name: str, cells: list[str | None]) -> pd.Series:
-    """Python's floats, right to the last digit in every version; whole numbers beside empty cells as Int64."""
+def _rows(path: Path) -> Iterator[tuple[int, list[str]]]:
+    """Line numbers and cells of the header and of every row, all of one length; nothing stays in memory."""
+    header = None
     try:
-        values = pd.Series([float("nan") if cell is None else float(cell) for cell in cells], dtype="float64")
-    except ValueError as error:
-        raise ValueError(f"{path}, column {name!r}: expected numbers, got other text ({error}); correct it") from None
-    pointless = not any(set(cell) & set(".eE") for cell in cells if cell is not None)
-    # NaN and infinity are no whole numbers; from 2**53 on floats skip some.
-    whole = pointless and values.hasnans and (values.dropna() % 1 == 0).all() and values.abs().max() < 2**53
-    return values.astype("Int64") if whole else values
-
-
-def _text(path: Path) -> str:
-    try:
-        raw = path.read_bytes()
-    except OSError as error:
-        raise ValueError(f"{path}: expected a CSV file, got none to read ({error.strerror}); check the path") from None
-    if raw.startswith((b"\xff\xfe", b"\xfe\xff")):
-        raise ValueError(f"{path}: expected UTF-8, got UTF-16; save it as CSV UTF-8")
-    try:
-        text = raw.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = raw[: error.start].count(b"\n") + 1
-        raise ValueError(f"{path}: expected UTF-8, got other bytes in line {line}; save it as CSV UTF-8") from None
-    if "\0" in text:
+        with open(path, encoding="utf-8-sig", newline="") as file:
+            reader = csv.reader(_lines(path, file), strict=True)
+            for row in reader:
+                if not row or not (len(row) > 1 or row[0].strip()):
+                    continue
+                if header is None:
+                    header = row
+                    _check_header(path, header)
+                elif len(row) != len(header):
+                    raise ValueError(
+                        f"{path}: expected {len(header)} cells, got {len(row)} in line {reader.line_num}; correct that "
+                        "line"
+                    )
+                yield reader.line_num, row
+    except UnicodeDecodeError:
         raise ValueError(
-            f"{path}: expected text, got a NUL byte in line {text[: text.index(chr(0))].count(chr(10)) + 1}"
-        )
-    if not text.strip():
-        raise ValueError(f"{path}: expected a header and rows, got an empty file; check the path")
-    return text
-
-
-def _rows(path: Path, text: str) -> list[tuple[int, list[str]]]:
-    """Line numbers and cells of the header and of every row, all of one length."""
-    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
-    rows = []
-    try:
-        for row in reader:
-            if row and (len(row) > 1 or row[0].strip()):
-                rows.append((reader.line_num, row))
+            f"{path}: expected UTF-8, got other bytes in line {_undecodable(path)}; save it as CSV UTF-8"
+        ) from None
     except csv.Error as error:
         raise ValueError(
-            f"{path}: expected cells and quotes that close, got {error} in line {reader.line_num}"
+            f"{path}: expected cells and quotes that close, got {error} in line {reader.line_num}; correct that line"
         ) from None
-    header = rows[0][1]
+    except OSError as error:
+        raise ValueError(f"{path}: expected a CSV file, got none to read ({error.strerror}); check the path") from None
+
+
+def _checked(path: Path) -> tuple[list[str], int]:
+    """The header, and how many rows are below it, once every line has been seen."""
+    try:
+        if path.exists() and not path.is_file():
+            kind = "a folder" if path.is_dir() else "a pipe or device"
+            raise ValueError(f"{path}: expected a CSV file, got {kind}; check the path")
+        with open(path, "rb") as file:
+            if file.read(2) in (b"\xff\xfe", b"\xfe\xff"):
+                raise ValueError(f"{path}: expected UTF-8, got UTF-16; save it as CSV UTF-8")
+    except OSError as error:
+        raise ValueError(f"{path}: expected a CSV file, got none to read ({error.strerror}); check the path") from None
+    rows = _rows(path)
+    _, header = next(rows, (0, []))
+    if not header:
+        raise ValueError(f"{path}: expected a header and rows, got an empty file; check the path")
+    total = sum(1 for _ in rows)
+    if not total:
+        raise ValueError(f"{path}: expected rows below the header, got none; check the file")
+    return header, total
+
+
+def _lines(path: Path, file: TextIO) -> Iterator[str]:
+    for number, line in enumerate(file, 1):
+        if "\0" in line:
+            raise ValueError(f"{path}: expected text, got a NUL byte in line {number}; save it as CSV UTF-8")
+        yield line
+
+
+def _undecodable(path: Path) -> int:
+    with open(path, "rb") as file:
+        for number, line in enumerate(file, 1):
+            try:
+                line.decode("utf-8")
+            except UnicodeDecodeError:
+                return number
+    return 0
+
+
+def _check_header(path: Path, header: list[str]) -> None:
     if len(header) == 1 and (";" in header[0] or "\t" in header[0]):
         raise ValueError(f"{path}: expected commas between cells, got {header[0]!r}; save it with commas")
     if not all(name.strip() for name in header):
         raise ValueError(f"{path}: expected a name for every column, got {header}; name them in the first line")
-    repeated = sorted({name for name in header if header.count(name) > 1})
+    repeated = sorted(name for name, count in Counter(header).items() if count > 1)
     if repeated:
         raise ValueError(f"{path}: expected each name once, got {repeated} more than once; rename or drop them")
-    if len(rows) < 2:
-        raise ValueError(f"{path}: expected rows below the header, got none; check the file")
-    for number, row in rows[1:]:
-        if len(row) != len(header):
-            raise ValueError(
-                f"{path}: expected {len(header)} cells, got {len(row)} in line {number}; correct that line"
-            )
-    return rows
 
 
-def _check_text(path: Path, name: str, column: pd.Series, lines: list[int]) -> None:
+def _tally(column: pd.Series, start: int) -> _Tally:
+    """What ``column`` is; its rows count from ``start``."""
+    observed = column.dropna()
+    mixed = column.dtype == object and len(observed) > 0
+    if pd.api.types.is_bool_dtype(column) or (mixed and observed.map(type).eq(bool).all()):
+        return _Tally("boolean", len(observed), 0, start + int(column.notna().argmax()), False)
+    if pd.api.types.is_numeric_dtype(column):
+        return _Tally("number", len(observed), len(observed), None, bool((observed % 1 != 0).any()))
+    numeric = pd.Series(pd.to_numeric(observed.astype(str), errors="coerce")).notna().to_numpy()
+    first = None if numeric.all() else start + int(np.flatnonzero(column.notna())[numeric.argmin()])
+    return _Tally("text", len(observed), int(numeric.sum()), first, False)
+
+
+def _refuse_mixed(path: Path, name: str, tallies: list[_Tally]) -> None:
     """Refuse text that is mostly numbers: one odd cell would turn a measurement into hundreds of categories."""
-    observed = column.dropna().astype(str)
-    numbers = pd.Series(pd.to_numeric(observed, errors="coerce"), index=observed.index).notna()
-    if not len(observed) or numbers.mean() < 0.5:
+    observed, numeric = sum(part.observed for part in tallies), sum(part.numbers for part in tallies)
+    kinds = {part.kind for part in tallies if part.observed}
+    if kinds <= {"number"} or kinds <= {"boolean"} or numeric < observed / 2:
         return
-    if numbers.all():
+    if numeric == observed:
         raise ValueError(f"{path}, column {name!r}: expected numbers that a float holds, got larger ones; correct them")
-    first = int(observed.index[int(numbers.to_numpy().argmin())])
+    position = min(part.first for part in tallies if part.first is not None)
+    rows = _rows(path)
+    place = next(rows)[1].index(name)
+    line, row = next(itertools.islice(rows, position, None))
     raise ValueError(
-        f"{path}, column {name!r}: expected numbers only, got {observed[first]!r} in line {lines[first]}; correct it, "
-        "or leave the cell empty"
+        f"{path}, column {name!r}: expected numbers only, got {row[place]!r} in line {line}; correct it, or leave the "
+        "cell empty"
     )
 
 

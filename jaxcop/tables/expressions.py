@@ -1,4 +1,5 @@
-"""Conditions on columns as text, as ``charge <= 3 * depth``: read by a list of what is allowed, never run as code."""
+"""Formulas and conditions on columns as text, as ``charge <= 3 * depth``: read by a list of what is allowed, never run
+as code."""
 
 import ast
 import keyword
@@ -50,7 +51,7 @@ def parse(text: str) -> Parsed:
     ['S/B', 'charge', 'depth']
     """
     if not isinstance(text, str) or not 0 < len(text) <= LONGEST:
-        raise ValueError(f"constraint: expected a text of up to {LONGEST} letters, got {str(text)[:80]!r}; split it")
+        raise ValueError(f"expression: expected a text of up to {LONGEST} letters, got {str(text)[:80]!r}; split it")
     pieces, quoted = _QUOTED.split(text), {}
     for i, piece in enumerate(pieces):
         if piece.startswith("`"):
@@ -63,7 +64,7 @@ def parse(text: str) -> Parsed:
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
         reason = getattr(error, "msg", None) or type(error).__name__
         raise ValueError(
-            f"constraint: expected a condition such as 'a <= b', got {text!r} ({reason}); put names of columns that "
+            f"expression: expected one such as 'a <= b' or 'a / b', got {text!r} ({reason}); put names of columns that "
             "hold spaces or signs into backticks"
         ) from None
 
@@ -82,7 +83,7 @@ def quote(name: str) -> str:
 
 
 def evaluate(text: str, values: Mapping[str, np.ndarray]) -> np.ndarray:
-    """Where the condition holds; ``values`` are arrays of floats, of bools, or of texts (dtype object).
+    """What the expression is in every row; ``values`` are arrays of floats, of bools, or of texts (dtype object).
 
     Raises ValueError for columns that are not there, what is not in ``ALLOWED``, and kinds that do not go together.
 
@@ -92,7 +93,7 @@ def evaluate(text: str, values: Mapping[str, np.ndarray]) -> np.ndarray:
     parsed = parse(text)
 
     def refuse(reason: str):
-        return ValueError(f"constraint {text!r}: {reason}")
+        return ValueError(f"expression {text!r}: {reason}")
 
     def expect(kind: str, *values) -> None:
         for value in values:
@@ -164,8 +165,14 @@ def evaluate(text: str, values: Mapping[str, np.ndarray]) -> np.ndarray:
 
     with np.errstate(all="ignore"):
         try:
-            holds = visit(parsed.tree)
+            return visit(parsed.tree)
         except (RecursionError, OverflowError) as error:
             raise refuse(f"expected numbers that a float holds and little nesting, got {error}; simplify it") from None
-    expect("b", holds)
-    return holds
+
+
+def holds(text: str, values: Mapping[str, np.ndarray]) -> np.ndarray:
+    """Where the condition holds: :func:`evaluate` of a text that says true or false, else ValueError."""
+    found = evaluate(text, values)
+    if found.dtype.kind != "b":
+        raise ValueError(f"expression {text!r}: expected a condition such as 'a <= b', got values; compare them")
+    return found

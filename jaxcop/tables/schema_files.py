@@ -100,18 +100,35 @@ def write_schema(path: str | Path, schema: Schema, *, overwrite: bool = False) -
 def read_schema(path: str | Path) -> Schema:
     """Read what :func:`write_schema` wrote and people edited; raises ValueError naming what is wrong."""
     path = Path(path)
+    if path.exists() and not path.is_file():
+        raise ValueError(f"{path}: expected a schema file, got a folder, a pipe or a device; check the path")
     try:
         text = path.read_text(encoding="utf-8-sig")
-        tree = _yaml().safe_load(text) if _is_yaml(path) else json.loads(text)
     except OSError as error:
         raise ValueError(
             f"{path}: expected a schema file, got none to read ({error.strerror}); check the path"
         ) from None
+    except UnicodeDecodeError:
+        raise ValueError(f"{path}: expected a schema in UTF-8, got other bytes; save it as UTF-8") from None
+    parse = _parse_yaml if _is_yaml(path) else json.loads
+    try:
+        tree = parse(text)
     except Exception as error:  # each parser has errors of its own
         if isinstance(error, ValueError) and str(error).startswith("YAML"):
             raise
-        raise ValueError(f"{path}: expected a schema as JSON or YAML, got what cannot be parsed ({error})") from None
+        reason = str(error)[:200]
+        raise ValueError(
+            f"{path}: expected a schema as JSON or YAML, got what cannot be parsed ({reason}); correct it"
+        ) from None
     return from_json(tree)
+
+
+def _parse_yaml(text: str) -> Any:
+    yaml = _yaml()
+    # A few aliases of aliases are billions of values once they are shown; a schema needs none.
+    if any(isinstance(token, yaml.AliasToken) for token in yaml.scan(text)):
+        raise ValueError("YAML: expected no aliases (*name) in a schema, got some; write the values out")
+    return yaml.safe_load(text)
 
 
 def _is_yaml(path: Path) -> bool:
