@@ -1,7 +1,7 @@
 """Data frames in, arrays and splits out; the only part of the package that knows pandas."""
 
 from jaxcop.tables.csv_files import check_formulas, read_csv, write_csv
-from jaxcop.tables.encoding import array_columns, decode, dequantise, encode
+from jaxcop.tables.encoding import array_columns, array_levels, decode, dequantise, encode, nominal_columns
 from jaxcop.tables.frames import aligned_tables, concatenate, numeric_table
 from jaxcop.tables.leaks import leaked_rows, near_duplicates
 from jaxcop.tables.schema import Column, Schema, infer_schema
@@ -24,6 +24,7 @@ __all__ = [
     "Split",
     "aligned_tables",
     "array_columns",
+    "array_levels",
     "check_formulas",
     "concatenate",
     "content_identity",
@@ -37,6 +38,7 @@ __all__ = [
     "leave_one_group_out",
     "load_splits",
     "near_duplicates",
+    "nominal_columns",
     "numeric_table",
     "read_csv",
     "read_schema",
