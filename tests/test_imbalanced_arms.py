@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from jaxcop import sweep, synthesizers
+from jaxcop import categories, sweep, synthesizers
 from jaxcop.imbalanced import Config, Hyper, autoencoder, encoding, published_sizes
 from jaxcop.synthesizers.imbalanced import TRAINED_ARMS, Drawing
 

@@ -132,7 +132,7 @@ def association_order(
 
 def _standardised(x, mask):
     """Columns of mean 0 and variance 1 over the rows that count, 0 elsewhere and where nothing varies."""
-    weight = mask[:, None] / mask.sum()
+    weight = mask[:, None].astype(x.dtype) / mask.sum()
     centred = jnp.where(mask[:, None], x - (weight * x).sum(0), 0)
     spread = jnp.sqrt((weight * centred**2).sum(0))
     return centred / jnp.where(spread > jnp.finfo(x.dtype).eps, spread, jnp.inf)
@@ -162,7 +162,9 @@ def fit_masked(
     numbers, codes = plan.numbers, plan.codes
     values = x[:, numbers]
     # Pearson's correlation of normal scores is efficient under a normal copula (Klaassen and Wellner 1997).
-    scores = _standardised(jnp.where(mask[:, None], margins.normal_scores(values, margins.fit(values, mask)), 0), mask)
+    if len(numbers):
+        values = jnp.where(mask[:, None], margins.normal_scores(values, margins.fit(values, mask)), 0)
+    scores = _standardised(values, mask)
     size = plan.valid.shape[1]
     hot = (x[:, codes, None] == np.arange(size)) & mask[:, None, None]
     order = _order(hot.astype(dtype), scores, x, mask, levels, nominal)

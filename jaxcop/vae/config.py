@@ -46,7 +46,8 @@ class Config:
 
     def __post_init__(self):
         object.__setattr__(self, "hidden", tuple(self.hidden))
-        object.__setattr__(self, "levels", categories.check_levels(self.levels))
+        levels = categories.check_levels(self.levels)
+        object.__setattr__(self, "levels", levels if any(levels) else ())
         _checks.one_of(self.prior, PRIORS, "prior")
         _checks.one_of(self.decoder, DECODERS, "decoder")
         _checks.one_of(self.schedule, SCHEDULES, "schedule")
