@@ -83,7 +83,7 @@ def association(x: np.ndarray, levels: tuple[int, ...]) -> dict[str, np.ndarray]
     found = {"Cramér's V": [], "eta": [], "Pearson": []}
     for position, j in enumerate(codes):
         for k in codes[position + 1 :]:
-            counts = hot[j].T @ hot[k]
+            counts = (hot[j].T @ hot[k]).astype(int)
             counts = counts[counts.sum(1) > 0][:, counts.sum(0) > 0]
             found["Cramér's V"].append(stats.contingency.association(counts) if min(counts.shape) > 1 else 0.0)
         for k in numbers:
