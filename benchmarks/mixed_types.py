@@ -128,11 +128,11 @@ def run(name: str, frame: pd.DataFrame, seeds: int) -> list[tuple[str, str, np.n
             x = jnp.asarray(x, jnp.float32)
             built.check(x, built.hyper)
 
-            def one(key, x=x, built=built):
+            def one(key, x, built=built):
                 key_fit, key_rows = jax.random.split(key)
                 return built.sample(key_rows, built.fit(key_fit, x, mask, built.hyper), len(encoded))
 
-            batch = np.asarray(jax.jit(jax.vmap(one))(keys), np.float64)
+            batch = np.asarray(jax.jit(jax.vmap(one, in_axes=(0, None)))(keys, x), np.float64)
             batch = np.where(np.array(levels) > 0, np.clip(np.rint(batch), 0, limit), batch)
             scores = np.array([errors(with_codes, rows, levels) for rows in batch])
             found.append((synthesizer, route, scores))

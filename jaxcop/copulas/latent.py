@@ -67,7 +67,8 @@ def polychoric_loglik(
     >>> print(jnp.exp(polychoric_loglik(counts, cuts, cuts, jnp.arcsin(0.5))).round(4))
     0.3333
     """
-    corners = bivariate_normal_cdf(*jnp.broadcast_arrays(cuts_a[:, None], cuts_b), angle)
+    rows, columns = jnp.broadcast_arrays(cuts_a[:, None], cuts_b)
+    corners = bivariate_normal_cdf(rows, columns, angle)
     cells = jnp.diff(jnp.diff(corners, axis=0), axis=1)
     return jnp.sum(counts * jnp.log(jnp.maximum(cells, jnp.finfo(cells.dtype).eps)))
 

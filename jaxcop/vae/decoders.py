@@ -154,8 +154,8 @@ def with_categories(decoder: Decoder, levels: categories.Levels) -> Decoder:
         codes = jax.random.gumbel(key_codes, (*shape[:-1], len(plan.code_places)), dtype)
         return categories.join(numbers, codes, levels)
 
-    def optimum(x, location, weights):
-        return decoder.optimum(x[..., plan.numbers], location[..., places], weights)
+    def optimum(x, location, weights, of_numbers=decoder.optimum):
+        return of_numbers(x[..., plan.numbers], location[..., places], weights)
 
     return Decoder(
         decoder.outputs_per_column,
