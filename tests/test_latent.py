@@ -30,7 +30,7 @@ def jittered(x, seed):
 
 
 def test_bivariate_normal_is_that_of_scipy(dtype):
-    points = np.array([-3, -0.7, 0, 0.05, 1.2, 10])
+    points = np.array([-3, -0.7, 0.05, 10])
     h, k = (part.ravel() for part in np.meshgrid(points, points))
     for rho in (0.0, 0.6, -0.93, 0.99, latent.LARGEST):
         ours = bivariate_normal_cdf(jnp.asarray(h, dtype), jnp.asarray(k, dtype), jnp.arcsin(jnp.asarray(rho, dtype)))
@@ -105,11 +105,15 @@ def test_pairs_are_at_the_maximum_of_scipys_likelihoods(dtype):
 
 
 def test_the_correlation_is_recovered_where_jitter_pulls_it_to_zero():
-    """Twenty tables of each length: the mean error within four standard errors and the prior's share."""
+    """Twenty tables of each length: the mean error within four standard errors and the prior's share.
+
+    The shorter ones are padded with rows of zeros that do not count, and would be seen.
+    """
     lengths = np.repeat([200, 1000], 20)
     data = np.stack([table(seed, 1000) for seed in range(40)])
     masks = np.arange(1000) < lengths[:, None]
-    fits = jax.jit(jax.vmap(lambda x, mask: latent.fit_masked(x, mask, LEVELS)))(data, masks)
+    fit = jax.jit(jax.vmap(lambda x, mask: latent.fit_masked(x, mask, LEVELS)))
+    fits = fit(np.where(masks[..., None], data, 0), masks)
     assert bool(fits.converged.all())
     spread = np.stack([jittered(x[:n], seed) for seed, (x, n) in enumerate(zip(data, lengths, strict=True))])
     pairs = np.triu_indices(4, 1)
@@ -123,6 +127,7 @@ def test_the_correlation_is_recovered_where_jitter_pulls_it_to_zero():
         assert np.sqrt((ours**2).mean()) < 0.7 * np.sqrt((theirs**2).mean())
 
 
+@pytest.mark.slow
 def test_rows_that_do_not_count():
     x = table(rows=80)
     mask = np.arange(80) < 60
@@ -144,6 +149,7 @@ def test_a_replica_is_what_a_table_alone_gives():
         np.testing.assert_array_equal(together.cuts.order[index], alone.cuts.order)
 
 
+@pytest.mark.slow
 def test_categories_without_order_are_put_into_one():
     """Codes shuffled: the order along the latent variable comes back, from either end, and so does the correlation."""
     x = table(rows=600)
@@ -172,6 +178,7 @@ def test_two_columns_without_order_are_the_first_axis_of_correspondence_analysis
     assert np.asarray(fitted.cuts.order)[0].tolist() in (order, order[::-1])
 
 
+@pytest.mark.slow
 def test_rows_drawn_have_the_shares_and_the_dependence():
     x = table(rows=1000).astype(np.float32)
     generator = synthesizers.copula("gaussian", levels=LEVELS, nominal=(2,))
@@ -187,6 +194,7 @@ def test_rows_drawn_have_the_shares_and_the_dependence():
         assert abs(np.corrcoef(rows[:, 0], rows[:, j])[0, 1] - np.corrcoef(x[:, 0], x[:, j])[0, 1]) < 0.06
 
 
+@pytest.mark.slow
 def test_odd_tables_stay_finite():
     """An empty cell, a category that no row has, a column that does not vary."""
     rng = np.random.default_rng(0)
@@ -265,6 +273,8 @@ def test_tables_of_mixed_columns(name, tmp_path, monkeypatch):
     assert set(rows["kind"]) <= {"clay", "marl", "sand"}
     assert 0 < rows["y"].isna().mean() < 1
     if name == "copula_gaussian":
+        # Marl, which has the large values, is at an end and not in the middle, where the alphabet has it.
+        assert 1 in np.asarray(model.fitted.copula.cuts.order)[0, [0, 2]]
         for column in ("kind", "grade", "wet"):
             shares = [table[column].value_counts(normalize=True).sort_index() for table in (whole, rows)]
             assert np.abs(shares[0].to_numpy() - shares[1].to_numpy()).max() < 0.06

@@ -122,6 +122,10 @@ def student_t() -> Decoder:
 DECODERS = {"gaussian": gaussian, "student_t": student_t, "homoscedastic": homoscedastic, "sigma_vae": sigma_vae}
 
 
+def _optimum_of_numbers(optimum: Callable, plan: categories.Layout, x, location, weights):
+    return optimum(x[..., plan.numbers], location[..., plan.number_places], weights)
+
+
 def with_categories(decoder: Decoder, levels: categories.Levels) -> Decoder:
     r"""``decoder`` for the columns of numbers, a softmax head for the columns of codes, independent given z.
 
@@ -154,9 +158,6 @@ def with_categories(decoder: Decoder, levels: categories.Levels) -> Decoder:
         codes = jax.random.gumbel(key_codes, (*shape[:-1], len(plan.code_places)), dtype)
         return categories.join(numbers, codes, levels)
 
-    def optimum(x, location, weights, of_numbers=decoder.optimum):
-        return of_numbers(x[..., plan.numbers], location[..., places], weights)
-
     return Decoder(
         decoder.outputs_per_column,
         lambda num_columns, dtype: decoder.init(count, dtype),
@@ -164,6 +165,6 @@ def with_categories(decoder: Decoder, levels: categories.Levels) -> Decoder:
         logpdf,
         noise,
         # Of no numbers there is no optimum.
-        optimum if decoder.optimum and count else None,
+        None if decoder.optimum is None or not count else partial(_optimum_of_numbers, decoder.optimum, plan),
         lambda rows: categories.largest(rows, levels),
     )
