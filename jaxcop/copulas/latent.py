@@ -14,7 +14,7 @@ from jaxtyping import Array, Bool, Float, Int
 
 from jaxcop import categories, correlation, margins
 from jaxcop._bivariate_normal import bivariate_normal_cdf
-from jaxcop._numerics import normal_cdf
+from jaxcop._numerics import as_float, normal_cdf
 from jaxcop.categories import Levels
 from jaxcop.copulas import gaussian
 
@@ -159,6 +159,7 @@ def fit_masked(
     x: Float[Array, "n d"], mask: Bool[Array, " n"], levels: Levels, nominal: tuple[int, ...] = ()
 ) -> LatentFit:
     """:func:`fit` without checks, for compiled code and ``vmap``: rows where ``mask`` is false do not count."""
+    x = jnp.where(mask[:, None], as_float(x), 0)
     plan, dim, dtype = categories.layout(levels), len(levels), x.dtype
     numbers, codes = plan.numbers, plan.codes
     values = x[:, numbers]
