@@ -13,7 +13,7 @@ NOT_OPTIMISED = (
     "evaluate", "evaluation", "figures", "fragmentation", "goodness_of_fit", "imbalanced_arms", "imbalanced_experiment",
     "metrics_augmentation",
     "metrics_calibration", "metrics_contract", "metrics_faed", "pipeline", "readme", "study", "sweep", "synthesizers",
-    "tuning", "vae", "vae_decoders", "vae_likelihood",
+    "tuning", "vae", "vae_decoders", "vae_likelihood", "categories", "latent",
 )  # fmt: skip
 
 

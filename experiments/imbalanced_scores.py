@@ -11,8 +11,8 @@ from typing import cast
 import joblib
 import numpy as np
 from jaxcop import imbalanced
+from jaxcop.categories import Levels
 from jaxcop.imbalanced import ControlPoints
-from jaxcop.imbalanced.encoding import Levels
 from jaxcop.metrics import utility
 from sklearn.metrics import average_precision_score, balanced_accuracy_score, roc_auc_score
 

@@ -9,9 +9,9 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 from jaxcop import imbalanced, sweep
+from jaxcop.categories import Levels
 from jaxcop.imbalanced import Config, ControlPoints, Hyper
 from jaxcop.imbalanced.density import check_target
-from jaxcop.imbalanced.encoding import Levels
 from jaxcop.imbalanced.resampling import runs
 from jaxcop.synthesizers import Synthesizer, imbalanced_arms
 from jaxcop.tables import row_split

@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from jaxcop import sweep, synthesizers
+from jaxcop import categories, sweep, synthesizers
 from jaxcop.imbalanced import Config, Hyper, autoencoder, encoding, published_sizes
 from jaxcop.synthesizers.imbalanced import TRAINED_ARMS, Drawing
 
@@ -223,7 +223,7 @@ def test_arms_draw_codes():
 
 def test_softmax_draws_follow_the_logits():
     logits = jnp.tile(jnp.log(jnp.array([7.0, 0.2, 0.5, 0.3, 7.0])), (4000, 1))
-    drawn = autoencoder.draw_categories(jax.random.key(0), logits, (0, 3, 0))
+    drawn = categories.add_gumbel(jax.random.key(0), logits, (0, 3, 0))
     np.testing.assert_allclose(np.bincount(drawn[:, 1:4].argmax(1)) / 4000, [0.2, 0.5, 0.3], atol=0.03)
     np.testing.assert_array_equal(drawn[:, [0, 4]], logits[:, [0, 4]])
 

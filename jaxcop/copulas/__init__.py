@@ -1,6 +1,6 @@
 """Copula families as pure functions, and their estimation."""
 
-from jaxcop.copulas import clayton, frank, gaussian, gaussian_mixture, gumbel, independence, joe, student_t
+from jaxcop.copulas import clayton, frank, gaussian, gaussian_mixture, gumbel, independence, joe, latent, student_t
 from jaxcop.copulas._contract import Copula, TailDependence
 from jaxcop.copulas._table import FAMILIES
 from jaxcop.copulas.blend import mixture_of
@@ -34,6 +34,7 @@ __all__ = [
     "independence",
     "interval",
     "joe",
+    "latent",
     "mixture_of",
     "pseudo_observations",
     "rotated",

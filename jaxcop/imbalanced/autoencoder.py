@@ -11,8 +11,8 @@ import optax
 from jaxtyping import Array, Bool, Float, Key
 
 from jaxcop import _checks
+from jaxcop.categories import Levels, blocks
 from jaxcop.imbalanced.density import check_alpha
-from jaxcop.imbalanced.encoding import Levels, blocks
 
 
 @dataclass(frozen=True)
@@ -250,11 +250,3 @@ def train(
 
     (vector, _), curve = jax.lax.scan(epoch, (vector, optimiser.init(vector)), jnp.arange(config.epochs))
     return Trained(vector, curve, jnp.isfinite(vector).all() & jnp.isfinite(curve[-1]))
-
-
-def draw_categories(key: Key[Array, ""], outputs: Float[Array, "n e"], levels: Levels) -> Float[Array, "n e"]:
-    """Replace the logits of each category by its logits plus Gumbel noise: the largest entry is then a softmax draw."""
-    if not any(levels):
-        return outputs
-    is_logit = np.concatenate([np.full(b.stop - b.start, b.level > 0) for b in blocks(levels)])
-    return outputs + jnp.where(is_logit, jax.random.gumbel(key, outputs.shape, outputs.dtype), 0)

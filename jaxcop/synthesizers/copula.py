@@ -4,30 +4,49 @@ from functools import cache
 from typing import Any, NamedTuple
 
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float
 
-from jaxcop import _checks, margins, mixture
-from jaxcop.copulas import Copula, fitting, gaussian_mixture
+from jaxcop import _checks, categories, margins, mixture
+from jaxcop.categories import Levels
+from jaxcop.copulas import Copula, fitting, gaussian, gaussian_mixture, latent
 from jaxcop.synthesizers._contract import Synthesizer
 
 
 class FittedCopula(NamedTuple):
-    """Dependence and margins; ``copula`` is what the family's or the mixture's fit returned."""
+    """Dependence and margins; ``copula`` is what the family's or the mixture's fit returned, or ``latent.fit``."""
 
     copula: Any
     margins: margins.Params
 
 
 @cache
-def copula(family: str | Copula, *, method: str = "ml", margin: str = "empirical") -> Synthesizer:
+def copula(
+    family: str | Copula,
+    *,
+    method: str = "ml",
+    margin: str = "empirical",
+    levels: Levels = (),
+    nominal: tuple[int, ...] = (),
+) -> Synthesizer:
     """One copula, by its name in ``copulas.FAMILIES`` or as a ``Copula``, on the ``margin`` of ``margins.MARGINS``.
 
-    ``method`` is that of ``copulas.fit``: with empirical margins ``"ml"`` is maximum pseudo-likelihood.
+    ``method`` is that of ``copulas.fit``: with empirical margins ``"ml"`` is maximum pseudo-likelihood. With ``levels``
+    (Gaussian copula only) columns of codes are cut normal variables, and the correlation is fitted by the likelihoods
+    of pairs: see ``latent.fit``, also for ``nominal``.
     """
     model = fitting.family_of(family)
     _checks.one_of(method, ("itau", "ml"), "method")
     _checks.one_of(margin, margins.MARGINS, "margin")
     to_uniform, from_uniform = margins.MARGINS[margin]
+    levels = categories.check_levels(levels)
+    if any(levels):
+        if model is not gaussian.COPULA or method != "ml":
+            raise ValueError(
+                f"levels: expected the Gaussian copula and method 'ml', got {model.name} and {method!r}; leave levels "
+                "out and spread the codes (tables.dequantise)"
+            )
+        return _latent(levels, nominal, from_uniform)
 
     def check(x, hyper):
         if _checks.table(x, min_rows=3).shape[1] < 2:
@@ -42,6 +61,23 @@ def copula(family: str | Copula, *, method: str = "ml", margin: str = "empirical
     def sample(key, fitted: FittedCopula, n: int):
         u = model.sample(key, fitted.copula.params, (n, fitted.margins.sorted.shape[-1]))
         return from_uniform(u, fitted.margins)
+
+    return Synthesizer(fit, sample, (), check)
+
+
+def _latent(levels: Levels, nominal: tuple[int, ...], from_uniform) -> Synthesizer:
+    is_code = np.array(levels) > 0
+
+    def check(x, hyper):
+        latent.check(x, levels, nominal)
+
+    def fit(key, x, mask, hyper):
+        return FittedCopula(latent.fit_masked(x, mask, levels, nominal), margins.fit(x, mask))
+
+    def sample(key, fitted: FittedCopula, n: int):
+        u = gaussian.sample(key, fitted.copula.params, (n, len(levels)))
+        codes = latent.codes_of(u[:, is_code], fitted.copula.cuts)
+        return from_uniform(u, fitted.margins).at[:, is_code].set(codes)
 
     return Synthesizer(fit, sample, (), check)
 

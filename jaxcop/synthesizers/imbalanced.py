@@ -12,10 +12,11 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
-from jaxcop import _checks
+from jaxcop import _checks, categories
+from jaxcop.categories import Levels
 from jaxcop.imbalanced import autoencoder, bootstrap, density, encoding
 from jaxcop.imbalanced.autoencoder import Config, Hyper, Trained
-from jaxcop.imbalanced.encoding import Levels, Scaling
+from jaxcop.imbalanced.encoding import Scaling
 from jaxcop.synthesizers._contract import Synthesizer
 from jaxcop.synthesizers.controls import unchanged
 
@@ -57,7 +58,7 @@ def _target_weights(x, alpha, mask, levels: Levels | None):
 
 
 def _check_rows(x, hyper, levels: Levels | None):
-    table, found = encoding.check(x, levels)
+    table, found = categories.check(x, levels)
     if table.shape[1] < 2:
         raise ValueError("x: expected features and a target, got 1 column; put the target last")
     if not found[-1]:
@@ -105,7 +106,7 @@ def _sampler(decode, levels: Levels | None, draw: str, rule: str, adaptive: bool
             factors = bootstrap.adaptive_factors(mean, rows.mask, factor) if adaptive else None
             root = rows.multiplier * factor * bootstrap.covariance_root(mean, rows.mask)
             z = bootstrap.smoothed_draw(key_noise, mean, index, root, factors)
-        names = encoding.all_numeric(rows.x.shape[1]) if levels is None else levels
+        names = categories.all_numeric(rows.x.shape[1]) if levels is None else levels
         synthetic = encoding.decode(decode(key_decode, fitted.decoder, z, names), fitted.scaling, names)
         return bootstrap.mix(index, rows.x, synthetic) if mixing else synthetic
 
@@ -119,7 +120,7 @@ def smoothed_raw(
     """Smoothed bootstrap of the scaled rows themselves, target included."""
 
     def fit(key, x, mask, hyper: Drawing):
-        names = encoding.all_numeric(x.shape[1]) if levels is None else levels
+        names = categories.all_numeric(x.shape[1]) if levels is None else levels
         scaling = encoding.fit(x, mask)
         return Coded(_weighted(x, mask, hyper, levels), scaling, encoding.encode(x, scaling, names), (), ())
 
@@ -151,10 +152,10 @@ def smoothed_pca(
     def size(names: Levels) -> int:
         if num_components is not None:
             return num_components
-        return autoencoder.published_sizes(encoding.blocks(names)[-1].start).latent_dim
+        return autoencoder.published_sizes(categories.blocks(names)[-1].start).latent_dim
 
     def fit(key, x, mask, hyper: Drawing):
-        names = encoding.all_numeric(x.shape[1]) if levels is None else levels
+        names = categories.all_numeric(x.shape[1]) if levels is None else levels
         scaling = encoding.fit(x, mask)
         encoded = encoding.encode(x, scaling, names)
         centre = jnp.where(mask[:, None], encoded, 0).sum(0) / mask.sum()
@@ -165,7 +166,7 @@ def smoothed_pca(
 
     def check(x, hyper):
         _, names = _check_rows(x, hyper, levels)
-        width = encoding.blocks(names)[-1].stop
+        width = categories.blocks(names)[-1].stop
         if not 1 <= size(names) <= width:
             raise ValueError(f"num_components: expected 1 to {width} (the columns), got {num_components}; choose fewer")
 
@@ -180,7 +181,7 @@ def _david_fit(config: Config, levels: Levels | None):
     """One function object per architecture: arms that differ by numbers or by how they draw share its program."""
 
     def fit(key, x, mask, hyper: Hyper):
-        names = encoding.all_numeric(x.shape[1]) if levels is None else levels
+        names = categories.all_numeric(x.shape[1]) if levels is None else levels
         scaling = encoding.fit(x, mask)
         encoded = encoding.encode(x, scaling, names)
         omega = _target_weights(x, hyper.alpha, mask, levels)
@@ -233,7 +234,7 @@ def david(
 
     def decode(key, decoder: Trained, z, names):
         outputs = autoencoder.decode(decoder.vector, z, config, names)
-        return autoencoder.draw_categories(key, outputs, names)
+        return categories.add_gumbel(key, outputs, names)
 
     sample = _sampler(decode, levels, draw, rule, adaptive, mixing)
     return Synthesizer(_david_fit(config, levels), sample, Hyper() if hyper is None else hyper, check)

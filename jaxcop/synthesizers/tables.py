@@ -14,7 +14,17 @@ from jaxcop.synthesizers._contract import Synthesizer
 from jaxcop.synthesizers.controls import bootstrap, independent, smoothed
 from jaxcop.synthesizers.copula import copula, gaussian_mixture_copula
 from jaxcop.synthesizers.vae import vae
-from jaxcop.tables import Schema, bijections, checks, concatenate, decode, dequantise, encode
+from jaxcop.tables import (
+    Schema,
+    array_levels,
+    bijections,
+    checks,
+    concatenate,
+    decode,
+    dequantise,
+    encode,
+    nominal_columns,
+)
 from jaxcop.tables.encoding import reflect
 from jaxcop.vae import Config
 
@@ -29,22 +39,38 @@ RETRAIN_BELOW = 0.5
 """A model of which a smaller share of rows keeps the constraints should be fitted anew, or another one be tried."""
 
 
-def _vae(prior: str, schedule: str, rows: int) -> Synthesizer:
+class Kinds(NamedTuple):
+    """Columns that a synthesizer takes as codes: ``levels`` and ``nominal`` as in ``synthesizers.copula``."""
+
+    levels: tuple[int, ...] = ()
+    nominal: tuple[int, ...] = ()
+
+
+NUMBERS = Kinds()
+
+
+def _vae(prior: str, schedule: str, rows: int, kinds: Kinds) -> Synthesizer:
     components = min(10, max(1, rows // ROWS_PER_COMPONENT))
-    return vae(Config(prior=prior, schedule=schedule, num_components=components, batch_size=min(64, rows)))
+    batch_size = min(64, rows)
+    return vae(
+        Config(prior=prior, schedule=schedule, num_components=components, batch_size=batch_size, levels=kinds.levels)
+    )
 
 
-# By the number of training rows, which with the name is all that is needed to build a synthesizer again.
+# By the number of training rows and the columns of codes, which with the name is all that is needed to build a
+# synthesizer again.
 NAMED = {
-    DEFAULT: lambda rows: gaussian_mixture_copula(min(20, max(1, rows // ROWS_PER_COMPONENT))),
-    "copula_gaussian": lambda rows: copula("gaussian"),
-    "copula_student_t": lambda rows: copula("student_t"),
-    "vae": lambda rows: _vae("normal", "constant", rows),
-    "vae_gmm": lambda rows: _vae("gmm", "linear", rows),
-    "smoothed": lambda rows: smoothed(),
-    "independent": lambda rows: independent(),
-    "bootstrap": lambda rows: bootstrap(),
+    DEFAULT: lambda rows, kinds=NUMBERS: gaussian_mixture_copula(min(20, max(1, rows // ROWS_PER_COMPONENT))),
+    "copula_gaussian": lambda rows, kinds=NUMBERS: copula("gaussian", levels=kinds.levels, nominal=kinds.nominal),
+    "copula_student_t": lambda rows, kinds=NUMBERS: copula("student_t"),
+    "vae": lambda rows, kinds=NUMBERS: _vae("normal", "constant", rows, kinds),
+    "vae_gmm": lambda rows, kinds=NUMBERS: _vae("gmm", "linear", rows, kinds),
+    "smoothed": lambda rows, kinds=NUMBERS: smoothed(),
+    "independent": lambda rows, kinds=NUMBERS: independent(),
+    "bootstrap": lambda rows, kinds=NUMBERS: bootstrap(),
 }
+TAKES_CODES = ("copula_gaussian", "vae", "vae_gmm")
+"""Synthesizers that model categories as such; for the others codes are spread over their cells."""
 
 
 @dataclass
@@ -72,17 +98,28 @@ class TableModel(NamedTuple):
     synthesizer: str
     num_rows: int
     fitted: Any
+    kinds: Kinds = NUMBERS
+
+
+def _kinds(x: np.ndarray, schema: Schema, synthesizer: str) -> Kinds:
+    """Columns of codes that vary; one that does not is a number whose cell is never left."""
+    if synthesizer not in TAKES_CODES:
+        return NUMBERS
+    varies = x.min(axis=0) < x.max(axis=0)
+    levels = tuple(level if vary else 0 for level, vary in zip(array_levels(schema), varies, strict=True))
+    return Kinds(levels, tuple(j for j in nominal_columns(schema) if levels[j])) if any(levels) else NUMBERS
 
 
 def fit_table(key: Key[Array, ""], frame, schema: Schema, synthesizer: str = DEFAULT) -> TableModel:
     """Learn a data frame with the synthesizer of that name in ``NAMED``, in jax's default precision.
 
-    Codes and rounded numbers are dequantised; which values are missing is learned beside them. What is learned are the
-    columns of ``bijections.plan(schema).free``, from which every row keeps those constraints that have a bijection.
+    Rounded numbers are dequantised, and so are codes where the synthesizer is none of ``TAKES_CODES``; which values are
+    missing is learned beside them. What is learned are the columns of ``bijections.plan(schema).free``, from which every
+    row keeps those constraints that have a bijection.
 
     Raises ValueError where ``encode`` does, for rows that break a constraint, for an unknown name, and where the
-    synthesizer refuses the table: fewer than 2 columns that vary, too few rows, numbers that the precision cannot tell
-    apart.
+    synthesizer refuses the table: fewer than 2 columns that vary, too few rows, more categories than rows, numbers that
+    the precision cannot tell apart.
 
     >>> import pandas as pd
     >>> from jaxcop.tables import infer_schema
@@ -100,7 +137,10 @@ def fit_table(key: Key[Array, ""], frame, schema: Schema, synthesizer: str = DEF
         schema = bijections.complete(schema, frame)
         checks.check_rows(frame, schema)
         x = encode(bijections.to_free(frame, schema), bijections.plan(schema).free)
-    x = dequantise(key_cells, x, bijections.plan(schema).free)
+    free = bijections.plan(schema).free
+    kinds = _kinds(x, free, synthesizer)
+    x = dequantise(key_cells, x, free)
+    x = np.where(np.array(kinds.levels or 0) > 0, np.rint(x), x)
     with np.errstate(over="ignore"):
         x = x.astype(jnp.zeros(()).dtype)
     if not np.isfinite(x).all():
@@ -109,10 +149,10 @@ def fit_table(key: Key[Array, ""], frame, schema: Schema, synthesizer: str = DEF
         )
     if x.shape[1] < 2:
         raise ValueError(f"frame: expected at least 2 columns that vary, got {x.shape[1]}; one has no dependence")
-    built = NAMED[synthesizer](len(x))
+    built = NAMED[synthesizer](len(x), kinds)
     built.check(x, built.hyper)
     fitted = jax.jit(built.fit)(key_fit, jnp.asarray(x), jnp.ones(len(x), bool), built.hyper)
-    return TableModel(schema, synthesizer, len(x), fitted)
+    return TableModel(schema, synthesizer, len(x), fitted, kinds)
 
 
 def sample_chunks(
@@ -126,7 +166,8 @@ def sample_chunks(
     _checks.whole(num_rows, "num_rows")
     least = LEAST_DRAWN if model.schema.constraints else 1
     size = min(max(num_rows, least), CHUNK)
-    draw = jax.jit(NAMED[_checks.one_of(model.synthesizer, NAMED, "model")](model.num_rows).sample, static_argnums=2)
+    built = NAMED[_checks.one_of(model.synthesizer, NAMED, "model")](model.num_rows, model.kinds)
+    draw = jax.jit(built.sample, static_argnums=2)
     report = Acceptance() if report is None else report
     here, given, number = Acceptance(), 0, 0
     while given < num_rows:

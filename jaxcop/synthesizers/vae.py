@@ -5,9 +5,10 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float
 
-from jaxcop import _checks, margins, mixture
+from jaxcop import _checks, categories, margins, mixture
 from jaxcop._numerics import normal_cdf
 from jaxcop.synthesizers._contract import Synthesizer
 from jaxcop.vae import BayesianMixture, Config, Hyper, PosteriorMixture, Trained, sampling, training
@@ -80,15 +81,17 @@ def vae(
     blast-fragmentation report does. ``posterior_mixture`` draws latent codes from a mixture fitted to those of the
     training rows instead of the prior; the same key trains the same network with and without it. With a
     ``BayesianMixture`` (extra ``bayes``) each synthetic row comes from its own draw of the mixture's parameters, so
-    that what is not known about the mixture is in the rows.
+    that what is not known about the mixture is in the rows. Columns of codes (``config.levels``) are not scaled, and
+    come back as codes.
     """
     _checks.one_of(scaling, SCALINGS, "scaling")
     bayesian = isinstance(posterior_mixture, BayesianMixture)
     if bayesian:
         _bayes()
+    is_code = np.array(config.levels, bool) if config.levels else False
 
     def check(x, hyper):
-        rows, columns = _checks.table(x).shape
+        rows, columns = categories.check(x, config.levels)[0].shape
         vae_config.check(config, hyper, rows, columns)
         if posterior_mixture is not None:
             vae_config.check_components(posterior_mixture.num_components, rows)
@@ -102,7 +105,7 @@ def vae(
             mean = jnp.where(mask[:, None], x, 0).sum(0) / count
             fitted = Moments(mean, jnp.sqrt(jnp.where(mask[:, None], (x - mean) ** 2, 0).sum(0) / count))
             scaled = (x - fitted.mean) / fitted.sd
-        scaled = jnp.where(mask[:, None], scaled, 0)
+        scaled = jnp.where(mask[:, None], jnp.where(is_code, x, scaled), 0)
         trained = training.fit_masked(key, scaled, mask, mask.astype(scaled.dtype), hyper, config)
         if posterior_mixture is None:
             return FittedVAE(trained, fitted)
@@ -120,7 +123,9 @@ def vae(
             latent_mixture = mixture.pooled(fitted.latent.params)
         rows = sampling.sample(key, fitted.trained, config, (n, columns), latent_mixture=latent_mixture)
         if scaling == "normal_scores":
-            return margins.MARGINS["empirical"].from_uniform(normal_cdf(rows), fitted.scaling)
-        return rows * fitted.scaling.sd + fitted.scaling.mean
+            numbers = margins.MARGINS["empirical"].from_uniform(normal_cdf(rows), fitted.scaling)
+        else:
+            numbers = rows * fitted.scaling.sd + fitted.scaling.mean
+        return jnp.where(is_code, rows, numbers)
 
     return Synthesizer(fit, sample, Hyper() if hyper is None else hyper, check)

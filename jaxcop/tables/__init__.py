@@ -4,7 +4,7 @@ from jaxcop.tables import blasting, harmonise
 from jaxcop.tables.checks import violations
 from jaxcop.tables.constraints import Combinations, Custom, Order, Predicate, Ratio, Sum, constraint
 from jaxcop.tables.csv_files import check_formulas, read_csv, read_sample, write_csv
-from jaxcop.tables.encoding import array_columns, decode, dequantise, encode
+from jaxcop.tables.encoding import array_columns, array_levels, decode, dequantise, encode, nominal_columns
 from jaxcop.tables.frames import aligned_tables, concatenate, numeric_table
 from jaxcop.tables.leaks import leaked_rows, near_duplicates
 from jaxcop.tables.schema import Column, Schema, infer_schema
@@ -33,6 +33,7 @@ __all__ = [
     "Sum",
     "aligned_tables",
     "array_columns",
+    "array_levels",
     "blasting",
     "check_formulas",
     "concatenate",
@@ -49,6 +50,7 @@ __all__ = [
     "leave_one_group_out",
     "load_splits",
     "near_duplicates",
+    "nominal_columns",
     "numeric_table",
     "read_csv",
     "read_sample",

@@ -39,6 +39,22 @@ def array_columns(schema: Schema) -> tuple[str, ...]:
     return (*names, *(f"{word} missing" for word in _words(schema)), *zeros)
 
 
+def array_levels(schema: Schema) -> tuple[int, ...]:
+    """Number of categories of each column of the array; 0 for numbers, and for a category that has no other.
+
+    >>> x, site = Column("x", "continuous", "float64", missing="x"), Column("site", "categorical", "str", ("p", "q"))
+    >>> array_levels(Schema((x, site, Column("wet", "boolean", "bool"))))
+    (0, 2, 2, 2)
+    """
+    counts = [2 if column.kind == "boolean" else len(column.categories) for column in _modelled(schema)]
+    return (*(count if count > 1 else 0 for count in counts), *(2 for _ in (*_words(schema), *_inflated(schema))))
+
+
+def nominal_columns(schema: Schema) -> tuple[int, ...]:
+    """Columns of the array whose codes have no order: categories, more than two, without ``ordered`` in the schema."""
+    return tuple(j for j, column in enumerate(_modelled(schema)) if len(column.categories) > 2 and not column.ordered)
+
+
 def _modelled(schema: Schema) -> list[Column]:
     return [column for column in schema.columns if column.kind != "constant"]
 

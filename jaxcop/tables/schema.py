@@ -32,7 +32,7 @@ class Column:
         kind: one of ``KINDS``; a ``constant`` column takes no part in the model and is put back by ``decode``.
         dtype: that of pandas, by name; ``category[str]`` is a categorical of text.
         categories: values in the order of their codes 0, 1, ...; one (or none: all missing) of a constant.
-        ordered: of a pandas categorical.
+        ordered: the order of the categories means something; of a pandas categorical, as there.
         decimals: digits after the point, None for as many as there are.
         increment: values are multiples of it, None for none beyond ``decimals``.
         lower, upper: bounds that decoded values keep.

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Array, Float
 
-from jaxcop import _checks
+from jaxcop import _checks, categories
 from jaxcop.vae.decoders import DECODERS
 
 PRIORS = ("normal", "gmm")
@@ -29,6 +29,8 @@ class Config:
     ``decoder`` is the distribution of the columns given z: ``gaussian`` (location and scale depend on z), ``student_t``
     (the same with learned degrees of freedom), ``homoscedastic`` (one learned scale per column) or ``sigma_vae`` (one
     scale for all columns, at its closed-form optimum).
+    ``levels`` names per column 0 for a number, or k >= 2 for a category coded 0, 1, ..., k - 1, which the encoder sees
+    as zeros and a one and the decoder gives a softmax; ``()``: numbers only. Codes stay as they are in ``x``.
     """
 
     hidden: tuple[int, ...] = (64, 32)
@@ -40,9 +42,12 @@ class Config:
     epochs: int = 300
     batch_size: int = 64
     validation_share: float = 0.0
+    levels: tuple[int, ...] = ()
 
     def __post_init__(self):
         object.__setattr__(self, "hidden", tuple(self.hidden))
+        levels = categories.check_levels(self.levels)
+        object.__setattr__(self, "levels", levels if any(levels) else ())
         _checks.one_of(self.prior, PRIORS, "prior")
         _checks.one_of(self.decoder, DECODERS, "decoder")
         _checks.one_of(self.schedule, SCHEDULES, "schedule")

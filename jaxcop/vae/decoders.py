@@ -8,11 +8,16 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from jaxcop import categories
 from jaxcop._student_t import student_t_logpdf
 
 # The Student-t decoder keeps a finite variance, and its location is its mean.
 MIN_DF = 2.0
 INITIAL_DF = 10.0
+
+
+def _unchanged(rows):
+    return rows
 
 
 class Decoder(NamedTuple):
@@ -22,6 +27,7 @@ class Decoder(NamedTuple):
     it; ``decode(outputs[*b, o d], params, min_scale) -> (location[*b, d], scale[*b, d])``;
     ``logpdf(x, location, scale, params) -> [*b]``; ``noise(key, shape, params, dtype)`` is standard noise, so that
     location + scale noise is a draw. ``optimum(x, location, weights) -> params`` is None where gradients find params.
+    ``columns`` takes locations and draws to the columns of the table (categories: see :func:`with_categories`).
     """
 
     outputs_per_column: int
@@ -30,6 +36,7 @@ class Decoder(NamedTuple):
     logpdf: Callable
     noise: Callable
     optimum: Callable | None = None
+    columns: Callable = _unchanged
 
 
 def weighted_mean(rows: Float[Array, " b"], weights: Float[Array, " b"]) -> Float[Array, ""]:
@@ -113,3 +120,51 @@ def student_t() -> Decoder:
 
 
 DECODERS = {"gaussian": gaussian, "student_t": student_t, "homoscedastic": homoscedastic, "sigma_vae": sigma_vae}
+
+
+def _optimum_of_numbers(optimum: Callable, plan: categories.Layout, x, location, weights):
+    return optimum(x[..., plan.numbers], location[..., plan.number_places], weights)
+
+
+def with_categories(decoder: Decoder, levels: categories.Levels) -> Decoder:
+    r"""``decoder`` for the columns of numbers, a softmax head for the columns of codes, independent given z.
+
+    :math:`\log p(x|z) = \log p_{num}(x|z) + \sum_j a_{j x_j}(z) - \log \sum_k e^{a_{jk}(z)}` over columns j of codes.
+    The network's outputs are those of the numbers, then the logits a. Locations are encoded rows with logits in the
+    blocks: with scale 1 and Gumbel noise their largest entry is a draw of the softmax (Gumbel 1954), without its mode.
+
+    >>> import jax.numpy as jnp
+    >>> mixed = with_categories(gaussian(), (0, 2))
+    >>> location, scale = mixed.decode(jnp.array([0.0, 0.0, 1.0, 3.0]), (), 0.01)  # location, raw scale, two logits
+    >>> location.tolist(), mixed.columns(location).tolist()
+    ([0.0, 1.0, 3.0], [0.0, 1.0])
+    """
+    plan = categories.layout(levels)
+    count, places = len(plan.numbers), plan.number_places
+
+    def decode(outputs, params, min_scale):
+        cut = decoder.outputs_per_column * count
+        location, scale = decoder.decode(outputs[..., :cut], params, min_scale)
+        logits = outputs[..., cut:]
+        return categories.join(location, logits, levels), categories.join(scale, jnp.ones_like(logits), levels)
+
+    def logpdf(x, location, scale, params):
+        numbers = decoder.logpdf(x[..., plan.numbers], location[..., places], scale[..., places], params)
+        return numbers + categories.log_probability(x, location, levels)
+
+    def noise(key, shape, params, dtype):
+        key_numbers, key_codes = jax.random.split(key)
+        numbers = decoder.noise(key_numbers, (*shape[:-1], count), params, dtype)
+        codes = jax.random.gumbel(key_codes, (*shape[:-1], len(plan.code_places)), dtype)
+        return categories.join(numbers, codes, levels)
+
+    return Decoder(
+        decoder.outputs_per_column,
+        lambda num_columns, dtype: decoder.init(count, dtype),
+        decode,
+        logpdf,
+        noise,
+        # Of no numbers there is no optimum.
+        None if decoder.optimum is None or not count else partial(_optimum_of_numbers, decoder.optimum, plan),
+        lambda rows: categories.largest(rows, levels),
+    )

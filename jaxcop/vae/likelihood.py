@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from jax.scipy.special import logsumexp
 from jaxtyping import Array, Float, Key
 
-from jaxcop import _checks
+from jaxcop import _checks, categories
 from jaxcop.vae.config import Config
 from jaxcop.vae.decoders import normal_logpdf
 from jaxcop.vae.networks import Networks, networks_of
@@ -76,12 +76,15 @@ def log_likelihood(
 ) -> LogLikelihood:
     r"""The importance-weighted bound on the log-density of each row, in the (scaled) units that the VAE was trained on.
 
+    With categories it is the log of a density of the numbers times a probability of the codes.
+
     :math:`\log \frac1K \sum_k p(x|z_k) p(z_k) / q(z_k|x) \le \log p(x)` in expectation, with :math:`z_k \sim q(z|x)`.
     It rises with K to the exact value; K = 1 is the evidence lower bound. Memory does not grow with K.
     Source: Burda, Grosse & Salakhutdinov 2016, equation 8.
 
     Raises:
-        ValueError: NaN, ``num_samples < 1`` or another number of columns than the VAE was trained on.
+        ValueError: NaN, ``num_samples < 1``, codes that the VAE does not know, or another number of columns than it was
+            trained on.
 
     >>> import jax
     >>> import numpy as np
@@ -92,6 +95,8 @@ def log_likelihood(
     (5,)
     """
     table = _checks.table(x, min_rows=1, allow_constant=True)
+    if config.levels:
+        categories.check_codes(table, config.levels)
     if num_samples < 1:
         raise ValueError(f"num_samples: expected at least 1, got {num_samples}; 1,000 is usual")
     return _log_likelihood(key, trained, jnp.asarray(table, trained.vector.dtype), config, num_samples)

@@ -12,6 +12,7 @@ from flax import nnx
 from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Float
 
+from jaxcop import categories
 from jaxcop.vae import decoders, priors
 from jaxcop.vae.config import Config
 
@@ -61,9 +62,16 @@ def networks(config: Config, num_columns: int, dtype: str) -> Networks:
     All initial weights are cut from one normal draw: a draw per layer compiles for longer than the training loop.
     """
     prior = priors.from_config(config)
-    encoder_widths = (num_columns, *config.hidden, 2 * config.latent_dim)
+    levels = config.levels or categories.all_numeric(num_columns)
+    if len(levels) != num_columns:
+        raise ValueError(f"levels: expected one number for each of {num_columns} columns, got {len(levels)}")
+    plan = categories.layout(levels)
+    encoder_widths = (len(plan.owner), *config.hidden, 2 * config.latent_dim)
     likelihood = decoders.DECODERS[config.decoder]()
-    decoder_widths = (config.latent_dim, *config.hidden[::-1], likelihood.outputs_per_column * num_columns)
+    if any(levels):
+        likelihood = decoders.with_categories(likelihood, levels)
+    num_outputs = likelihood.outputs_per_column * len(plan.numbers) + len(plan.code_places)
+    decoder_widths = (config.latent_dim, *config.hidden[::-1], num_outputs)
 
     def layout(widths):
         graph, state = nnx.split(nnx.eval_shape(lambda: _Perceptron(widths, dtype, nnx.Rngs(0))))
@@ -82,7 +90,7 @@ def networks(config: Config, num_columns: int, dtype: str) -> Networks:
         return ravel_pytree((*layers, prior.init(prior_noise), likelihood.init(num_columns, dtype)))[0]
 
     def encode(vector: Float[Array, " p"], x: Float[Array, "*b d"]):
-        return jnp.split(nnx.merge(encoder, split(vector)[0])(x), 2, axis=-1)
+        return jnp.split(nnx.merge(encoder, split(vector)[0])(categories.one_hot(x, levels)), 2, axis=-1)
 
     def decode(vector: Float[Array, " p"], z: Float[Array, "*b l"], min_scale):
         _, state, _, params = split(vector)

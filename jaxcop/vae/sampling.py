@@ -20,6 +20,7 @@ def sample(
 ) -> Float[Array, "m d"]:
     """Draw ``shape = (m, d)`` rows: z from the prior, then x from the decoder's distribution given z.
 
+    Categories come as codes, drawn from their softmax.
     ``latent_mixture``, from :func:`fit_posterior_mixture` for one, takes the place of the prior.
     """
     nets = networks_of(trained.vector, config, shape[-1])
@@ -30,7 +31,7 @@ def sample(
         z = mixture.sample(key_latent, latent_mixture, (shape[0], config.latent_dim))
     location, scale = nets.decode(trained.vector, z.astype(trained.vector.dtype), trained.hyper.min_scale)
     params = nets.decoder_params(trained.vector)
-    return location + scale * nets.decoder.noise(key_noise, shape, params, location.dtype)
+    return nets.decoder.columns(location + scale * nets.decoder.noise(key_noise, shape, params, location.dtype))
 
 
 def encode(trained: Trained, config: Config, x: Float[Array, "*b d"]) -> tuple[Array, Array]:
@@ -39,10 +40,10 @@ def encode(trained: Trained, config: Config, x: Float[Array, "*b d"]) -> tuple[A
 
 
 def reconstruct(trained: Trained, config: Config, x: Float[Array, "*b d"]) -> Float[Array, "*b d"]:
-    """Decoder location at the posterior mean of each row."""
+    """Decoder location at the posterior mean of each row; of a category the most probable."""
     nets = networks_of(trained.vector, config, x.shape[-1])
     mean, _ = nets.encode(trained.vector, x)
-    return nets.decode(trained.vector, mean, trained.hyper.min_scale)[0]
+    return nets.decoder.columns(nets.decode(trained.vector, mean, trained.hyper.min_scale)[0])
 
 
 def latent_codes(

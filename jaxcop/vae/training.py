@@ -8,7 +8,7 @@ import numpy as np
 import optax
 from jaxtyping import Array, Bool, Float, Int, Key
 
-from jaxcop import _checks
+from jaxcop import categories
 from jaxcop.vae import config as _config
 from jaxcop.vae.config import Config, Hyper
 from jaxcop.vae.decoders import weighted_mean
@@ -203,15 +203,15 @@ def fit(
 
     Args:
         key: typed key; the same key gives the same result.
-        x: rows of columns with mean near 0 and standard deviation near 1.
+        x: rows of columns with mean near 0 and standard deviation near 1, or codes where ``config.levels`` says so.
         config: what is compiled.
         hyper: numbers that may change without compiling; None takes the defaults.
         mask: rows that count (default all), so that padded tables share one program.
         weights: non-negative weight of each row (default 1).
 
     Raises:
-        ValueError: NaN, a constant column, a mask that keeps too few rows, negative weights, or a configuration that
-            does not fit the table.
+        ValueError: NaN, a constant column, codes that are not 0, 1, ..., k - 1, more categories than rows, a mask that
+            keeps too few rows, negative weights, or a configuration that does not fit the table.
 
     >>> import jax
     >>> import numpy as np
@@ -220,7 +220,7 @@ def fit(
     (2,)
     """
     hyper = Hyper() if hyper is None else hyper
-    table = _checks.table(x)
+    table, _ = categories.check(x, config.levels)
     num_rows = table.shape[0]
     keep = np.ones(num_rows, bool) if mask is None else np.asarray(mask, bool)
     row_weights = np.ones(num_rows, table.dtype) if weights is None else np.asarray(weights, table.dtype)
