@@ -14,7 +14,7 @@ from jaxcop.tables import Column, Combinations, Custom, Order, Predicate, Ratio,
 from jaxcop.tables import constraint as rule
 from jaxcop.tables import constraints as types
 from jaxcop.tables import schema_files as schemas
-from jaxcop.tables.encoding import reflect
+from jaxcop.tables.decoding import reflect
 
 
 def number(name, **fields):
@@ -136,7 +136,7 @@ VALUES = {
     ],
 )
 def test_conditions_by_hand(text, expected):
-    found = np.broadcast_to(tables.expressions.evaluate(text, VALUES), 3)
+    found = np.broadcast_to(tables.conditions.evaluate(text, VALUES), 3)
     assert found.tolist() == [bool(value) for value in expected]
 
 
@@ -152,7 +152,7 @@ def test_conditions_by_hand(text, expected):
 )  # fmt: skip
 def test_conditions_that_are_refused(text):
     with pytest.raises(ValueError, match="expected"):
-        tables.expressions.evaluate(text, VALUES)
+        tables.conditions.evaluate(text, VALUES)
 
 
 NUMBERS = tuple(number(name, lower=0, upper=60 if name == "u" else None) for name in "abctu")

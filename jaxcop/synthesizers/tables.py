@@ -15,7 +15,7 @@ from jaxcop.synthesizers.controls import bootstrap, independent, smoothed
 from jaxcop.synthesizers.copula import copula, gaussian_mixture_copula
 from jaxcop.synthesizers.vae import vae
 from jaxcop.tables import Schema, bijections, checks, concatenate, decode, dequantise, encode
-from jaxcop.tables.encoding import reflect
+from jaxcop.tables.decoding import reflect
 from jaxcop.vae import Config
 
 # Rows for each component of a mixture: a component on a handful of rows is a copy of them with some noise.
@@ -95,12 +95,9 @@ def fit_table(key: Key[Array, ""], frame, schema: Schema, synthesizer: str = DEF
     """
     _checks.one_of(synthesizer, NAMED, "synthesizer")
     key_cells, key_fit = jax.random.split(key)
-    x = encode(frame, schema)
-    if schema.constraints:
-        schema = bijections.complete(schema, frame)
-        checks.check_rows(frame, schema)
-        x = encode(bijections.to_free(frame, schema), bijections.plan(schema).free)
-    x = dequantise(key_cells, x, bijections.plan(schema).free)
+    schema = constrained(frame, schema)
+    learned = bijections.plan(schema).free
+    x = dequantise(key_cells, encode(bijections.to_free(frame, schema), learned), learned)
     with np.errstate(over="ignore"):
         x = x.astype(jnp.zeros(()).dtype)
     if not np.isfinite(x).all():
@@ -113,6 +110,16 @@ def fit_table(key: Key[Array, ""], frame, schema: Schema, synthesizer: str = DEF
     built.check(x, built.hyper)
     fitted = jax.jit(built.fit)(key_fit, jnp.asarray(x), jnp.ones(len(x), bool), built.hyper)
     return TableModel(schema, synthesizer, len(x), fitted)
+
+
+def constrained(frame, schema: Schema) -> Schema:
+    """``schema`` with the combinations that ``frame`` has; raises ValueError where a row does not fit or breaks it."""
+    if not schema.constraints:
+        return schema
+    encode(frame, schema)
+    schema = bijections.complete(schema, frame)
+    checks.check_rows(frame, schema)
+    return schema
 
 
 def sample_chunks(

@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Bool
 
+from jaxcop.tables import conditions
 from jaxcop.tables import constraints as types
-from jaxcop.tables import expressions
 from jaxcop.tables.frames import check_frame
 from jaxcop.tables.schema import Column, Schema, column_dtype, grid
 
@@ -73,7 +73,7 @@ def _or(value, other: float) -> float:
 
 
 def _bounds_text(column: Column) -> str:
-    name = expressions.quote(column.name)
+    name = conditions.quote(column.name)
     lower = "" if column.lower is None else f"{column.lower} <= "
     return lower + name + ("" if column.upper is None else f" <= {column.upper}")
 
@@ -124,7 +124,7 @@ def _holds(frame: pd.DataFrame, each: types.Constraint, known: dict[str, Column]
                 return np.array([row in among for row in rows], bool) | _missing(frame, names)
             case types.Predicate(expression):
                 values = {name: _values(frame, known[name], columns) for name in names}
-                return np.broadcast_to(expressions.evaluate(expression, values), len(frame)) | _missing(frame, names)
+                return np.broadcast_to(conditions.evaluate(expression, values), len(frame)) | _missing(frame, names)
             case types.Custom(function, name):
                 holds = np.asarray(function(frame))
                 if holds.shape != (len(frame),) or holds.dtype != bool:

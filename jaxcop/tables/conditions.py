@@ -21,7 +21,7 @@ _COMPARISONS = {
 }  # fmt: skip
 _FUNCTIONS = {
     "abs": (np.abs, 1), "sqrt": (np.sqrt, 1), "log": (np.log, 1), "exp": (np.exp, 1), "min": (np.minimum, 2),
-    "max": (np.maximum, 2),
+    "max": (np.maximum, 2), "minimum": (np.minimum, 2), "maximum": (np.maximum, 2),
 }  # fmt: skip
 _KINDS = {"f": "a number", "O": "a text", "b": "true or false"}
 # Quoted texts and names in backticks are left alone where "=" is read as "==".
