@@ -14,7 +14,7 @@ from jaxcop.tables import Column, Combinations, Custom, Order, Predicate, Ratio,
 from jaxcop.tables import constraint as rule
 from jaxcop.tables import constraints as types
 from jaxcop.tables import schema_files as schemas
-from jaxcop.tables.encoding import reflect
+from jaxcop.tables.decoding import reflect
 
 
 def number(name, **fields):

@@ -25,7 +25,7 @@ from jaxcop.tables import (
     encode,
     nominal_columns,
 )
-from jaxcop.tables.encoding import reflect
+from jaxcop.tables.decoding import reflect
 from jaxcop.vae import Config
 
 # Rows for each component of a mixture: a component on a handful of rows is a copy of them with some noise.
@@ -132,12 +132,9 @@ def fit_table(key: Key[Array, ""], frame, schema: Schema, synthesizer: str = DEF
     """
     _checks.one_of(synthesizer, NAMED, "synthesizer")
     key_cells, key_fit = jax.random.split(key)
-    x = encode(frame, schema)
-    if schema.constraints:
-        schema = bijections.complete(schema, frame)
-        checks.check_rows(frame, schema)
-        x = encode(bijections.to_free(frame, schema), bijections.plan(schema).free)
+    schema = constrained(frame, schema)
     free = bijections.plan(schema).free
+    x = encode(bijections.to_free(frame, schema), free)
     kinds = _kinds(x, free, synthesizer)
     x = dequantise(key_cells, x, free)
     x = np.where(np.array(kinds.levels or 0) > 0, np.rint(x), x)
@@ -153,6 +150,16 @@ def fit_table(key: Key[Array, ""], frame, schema: Schema, synthesizer: str = DEF
     built.check(x, built.hyper)
     fitted = jax.jit(built.fit)(key_fit, jnp.asarray(x), jnp.ones(len(x), bool), built.hyper)
     return TableModel(schema, synthesizer, len(x), fitted, kinds)
+
+
+def constrained(frame, schema: Schema) -> Schema:
+    """``schema`` with the combinations that ``frame`` has; raises ValueError where a row does not fit or breaks it."""
+    if not schema.constraints:
+        return schema
+    encode(frame, schema)
+    schema = bijections.complete(schema, frame)
+    checks.check_rows(frame, schema)
+    return schema
 
 
 def sample_chunks(

@@ -4,10 +4,12 @@ from jaxcop.tables import blasting, harmonise
 from jaxcop.tables.checks import violations
 from jaxcop.tables.constraints import Combinations, Custom, Order, Predicate, Ratio, Sum, constraint
 from jaxcop.tables.csv_files import check_formulas, read_csv, read_sample, write_csv
-from jaxcop.tables.encoding import array_columns, array_levels, decode, dequantise, encode, nominal_columns
+from jaxcop.tables.decoding import decode
+from jaxcop.tables.encoding import array_columns, array_levels, dequantise, encode, nominal_columns
 from jaxcop.tables.frames import aligned_tables, concatenate, numeric_table
+from jaxcop.tables.inference import infer_schema
 from jaxcop.tables.leaks import leaked_rows, near_duplicates
-from jaxcop.tables.schema import Column, Schema, infer_schema
+from jaxcop.tables.schema import Column, Schema
 from jaxcop.tables.schema_files import read_schema, write_schema
 from jaxcop.tables.splits import (
     Split,

@@ -19,7 +19,7 @@ import pandas as pd
 
 from jaxcop.tables import constraints as types
 from jaxcop.tables.checks import step_of
-from jaxcop.tables.encoding import decode_column, limits, snapped, to_series, within
+from jaxcop.tables.decoding import decode_column, limits, snapped, to_series, within
 from jaxcop.tables.schema import HUGE, Column, Schema, column_dtype
 
 

@@ -12,11 +12,10 @@ import jax
 import numpy as np
 import pandas as pd
 from jaxtyping import Array, Float64, Key
-from scipy.stats import rankdata
 
 from jaxcop import _checks
 from jaxcop.tables.frames import check_frame
-from jaxcop.tables.schema import HUGE, Column, Schema, column_dtype, grid
+from jaxcop.tables.schema import HUGE, Column, Schema, grid
 
 # Under half a cell on each side: what float32 and scaling round is not carried into the next cell.
 SPREAD = 31 / 32
@@ -34,7 +33,7 @@ def array_columns(schema: Schema) -> tuple[str, ...]:
     >>> array_columns(Schema((x, site, rain)))
     ('x', 'rain', 'x missing', 'rain zero')
     """
-    names = (column.name for column in _modelled(schema))
+    names = (column.name for column in modelled(schema))
     zeros = (f"{column.name} zero" for column in _inflated(schema))
     return (*names, *(f"{word} missing" for word in _words(schema)), *zeros)
 
@@ -46,16 +45,17 @@ def array_levels(schema: Schema) -> tuple[int, ...]:
     >>> array_levels(Schema((x, site, Column("wet", "boolean", "bool"))))
     (0, 2, 2, 2)
     """
-    counts = [2 if column.kind == "boolean" else len(column.categories) for column in _modelled(schema)]
+    counts = [2 if column.kind == "boolean" else len(column.categories) for column in modelled(schema)]
     return (*(count if count > 1 else 0 for count in counts), *(2 for _ in (*_words(schema), *_inflated(schema))))
 
 
 def nominal_columns(schema: Schema) -> tuple[int, ...]:
     """Columns of the array whose codes have no order: categories, more than two, without ``ordered`` in the schema."""
-    return tuple(j for j, column in enumerate(_modelled(schema)) if len(column.categories) > 2 and not column.ordered)
+    return tuple(j for j, column in enumerate(modelled(schema)) if len(column.categories) > 2 and not column.ordered)
 
 
-def _modelled(schema: Schema) -> list[Column]:
+def modelled(schema: Schema) -> list[Column]:
+    """Columns that vary, in the order of the array."""
     return [column for column in schema.columns if column.kind != "constant"]
 
 
@@ -139,7 +139,7 @@ def _numbers(series: pd.Series, column: Column, absent: np.ndarray) -> np.ndarra
     wrong = ~absent & ~(np.abs(values) <= HUGE)
     if wrong.any():
         raise ValueError(f"{where}: expected finite numbers up to {HUGE:g}, got {values[wrong.argmax()]}; correct them")
-    low, high = _bounds(column)
+    low, high = bounds_of(column)
     outside = ~absent & ~((values >= low) & (values <= high))
     if outside.any():
         raise ValueError(
@@ -149,18 +149,19 @@ def _numbers(series: pd.Series, column: Column, absent: np.ndarray) -> np.ndarra
     return values
 
 
-def _bounds(column: Column) -> tuple[float, float]:
+def bounds_of(column: Column) -> tuple[float, float]:
+    """Lower and upper bound, infinite where there is none."""
     return (-np.inf if column.lower is None else column.lower), (np.inf if column.upper is None else column.upper)
 
 
-def _flags(array: np.ndarray, schema: Schema) -> dict[str | None, np.ndarray]:
+def missing_flags(array: np.ndarray, schema: Schema) -> dict[str | None, np.ndarray]:
     """Which rows miss the values of each word; None stands for columns that miss none."""
-    first = len(_modelled(schema))
+    first = len(modelled(schema))
     flags: dict[str | None, np.ndarray] = {None: np.zeros(len(array), bool)}
     return flags | {word: array[:, first + i] > 0.5 for i, word in enumerate(_words(schema))}
 
 
-def _zero_flags(schema: Schema) -> dict[str, int]:
+def zero_places(schema: Schema) -> dict[str, int]:
     """Places in the array of the flags of zero-inflated columns, by the names of those."""
     inflated = _inflated(schema)
     first = len(array_columns(schema)) - len(inflated)
@@ -174,18 +175,19 @@ def dequantise(key: Key[Array, ""], array: Float64[np.ndarray, "n d"], schema: S
     5 rows nearest in the ranks of the other columns, and so does a zero of a zero-inflated column, whose own column
     then has values above 0 only. ``decode`` gives the same frame as before.
 
+    >>> from jaxcop.tables import decode
     >>> schema = Schema((Column("n", "integer", "int64"),))
     >>> x = dequantise(jax.random.key(0), np.array([[1.0], [2.0]]), schema)
     >>> decode(x, schema)["n"].tolist(), bool((x != np.rint(x)).all())
     ([1, 2], True)
     """
-    columns = _modelled(schema)
-    array = _array(array, schema)
+    columns = modelled(schema)
+    array = checked_array(array, schema)
     key_spread, key_donor = jax.random.split(key)
     noise = (np.asarray(jax.random.uniform(key_spread, array.shape), np.float64) - 0.5) * SPREAD
     donor = np.asarray(jax.random.uniform(key_donor, array.shape), np.float64)
-    flags = _flags(array, schema)
-    out, zeros = array.copy(), _zero_flags(schema)
+    flags = missing_flags(array, schema)
+    out, zeros = array.copy(), zero_places(schema)
     for j, column in enumerate(columns):
         points = grid(column)
         if points is not None:
@@ -194,7 +196,7 @@ def dequantise(key: Key[Array, ""], array: Float64[np.ndarray, "n d"], schema: S
                 out[:, j] += noise[:, j] * cell
     out[:, len(columns) :] += noise[:, len(columns) :]
     # Ranks of spread values: rows of one category are near one another in random order.
-    ranks, spread = rankdata(out[:, : len(columns)], axis=0), out.copy()
+    ranks, spread = pd.DataFrame(out[:, : len(columns)]).rank().to_numpy(), out.copy()
     for j, column in enumerate(columns):
         # Columns that miss the same rows say nothing about them.
         others = ranks[:, [i for i, other in enumerate(columns) if other.missing != column.missing]]
@@ -226,56 +228,8 @@ def _donors(ranks: np.ndarray, gone: np.ndarray, u: np.ndarray, known: np.ndarra
     return np.array(found)
 
 
-def decode(array: Float64[np.ndarray, "n d"], schema: Schema) -> pd.DataFrame:
-    """The table that ``array`` stands for: nearest codes and grid points within the bounds, in the schema's dtypes.
-
-    None in a column of dtype object comes back as NaN, and the index counts from 0. Raises ValueError for another
-    number of columns, NaN or infinity.
-    """
-    columns = _modelled(schema)
-    array = _array(array, schema)
-    flags = _flags(array, schema)
-    places = {column.name: j for j, column in enumerate(columns)}
-    zeros = {name: array[:, j] > 0.5 for name, j in _zero_flags(schema).items()}
-    series = {}
-    for column in schema.columns:
-        if column.kind == "constant":
-            gone = flags[column.missing] if column.categories else np.ones(len(array), bool)
-            codes = np.zeros(len(array))
-        else:
-            gone, codes = flags[column.missing], array[:, places[column.name]]
-        series[column.name] = decode_column(codes, gone, column, zeros.get(column.name))
-    return pd.DataFrame(series)
-
-
-def reflect(array: Float64[np.ndarray, "n d"], schema: Schema) -> Float64[np.ndarray, "n d"]:
-    """Values beyond a bound mirrored at it, so that noise around the bound does not pile up on it in ``decode``.
-
-    The boundary correction of kernel densities (Schuster 1985). On a grid the mirror stands half a cell outside.
-
-    >>> schema = Schema((Column("x", "continuous", "float64", lower=0, upper=1),))
-    >>> reflect(np.array([[-0.25], [0.5], [1.125], [2.25]]), schema)[:, 0].tolist()
-    [0.25, 0.5, 0.875, 0.25]
-    """
-    out = _array(array, schema).copy()
-    for j, column in enumerate(_modelled(schema)):
-        if column.kind in ("continuous", "integer"):
-            low, high = limits(column)
-            points = grid(column)
-            margin = 0.0 if points is None else points[0] / points[1] * SPREAD / 2
-            # A positive part ends half a cell above 0.
-            low, high = low + (margin if column.zero_inflated and points else -margin), high + margin
-            x, width = out[:, j], high - low
-            with np.errstate(invalid="ignore"):
-                x = np.where(x < low, 2 * low - x, x)
-                x = np.where(x > high, 2 * high - x, x)
-                # Farther out than the bounds are apart: to and fro.
-                far = np.isfinite(width) & ((x < low) | (x > high))
-                out[:, j] = np.where(far, low + np.abs((x - low + width) % (2 * width) - width), x)
-    return out
-
-
-def _array(array, schema: Schema) -> np.ndarray:
+def checked_array(array, schema: Schema) -> np.ndarray:
+    """``array`` as float64, or a ValueError for another number of columns, NaN or infinity."""
     width = len(array_columns(schema))
     array = np.asarray(array)
     if array.ndim != 2 or array.shape[1] != width:
@@ -283,79 +237,3 @@ def _array(array, schema: Schema) -> np.ndarray:
             f"array: expected shape (rows, {width}), got {array.shape}; use the schema it was encoded with"
         )
     return _checks.table(array, "array", min_rows=0, allow_constant=True).astype(np.float64) if array.size else array
-
-
-def decode_column(codes: np.ndarray, gone: np.ndarray, column: Column, zero: np.ndarray | None = None) -> pd.Series:
-    """Codes or numbers [n] in the column's dtype; missing where ``gone``, 0 where ``zero`` and above it elsewhere."""
-    dtype = column_dtype(column)
-    if column.kind in ("continuous", "integer"):
-        low, high = limits(column)
-        values = within(codes, low, high, column)
-        if zero is not None:
-            points = grid(column)
-            least = 0.0 if points is None else points[0] / points[1]
-            values = np.where(zero, 0.0, np.maximum(values, min(least, high)))
-        return to_series(values, gone, dtype)
-    allowed = (False, True) if column.kind == "boolean" else column.categories
-    if isinstance(dtype, pd.CategoricalDtype):
-        codes = np.clip(np.rint(codes), 0, len(allowed) - 1).astype(int)
-        return pd.Series(pd.Categorical.from_codes(np.where(gone, -1, codes), dtype=dtype))
-    table = np.empty(max(1, len(allowed)), dtype=object)
-    table[: len(allowed)] = allowed
-    return to_series(table[np.clip(np.rint(codes), 0, len(table) - 1).astype(int)], gone, dtype)
-
-
-def limits(column: Column) -> tuple[float, float]:
-    """The bounds of a column of numbers, within what its dtype holds."""
-    low, high = _bounds(column)
-    low = max(low, 0.0) if column.zero_inflated else low
-    dtype = column_dtype(column)
-    if pd.api.types.is_integer_dtype(dtype):
-        held = np.iinfo(str(dtype).lower())
-        # The greatest float below 2**64 rather than 2**64, which no integer holds.
-        low, high = max(low, float(held.min)), min(high, np.nextafter(float(held.max), 0))
-    return low, high
-
-
-def within(values: np.ndarray, low, high, column: Column) -> np.ndarray:
-    """Within bounds (numbers, or one for each row) and on the grid: the nearest grid point inside, if there is one."""
-    low, high = snapped(low, high, column)
-    points = grid(column)
-    if points is not None:
-        step, power = points
-        values = np.rint(values * power / step) * step / power
-    return np.clip(values, low, np.maximum(low, high))
-
-
-def snapped(low, high, column: Column, *, open_low=False, open_high=False):
-    """The least and the greatest number of the column within bounds, which are not among them where they are open."""
-    points = grid(column)
-    low, high = np.asarray(low, np.float64), np.asarray(high, np.float64)
-    if points is None:
-        low = np.where(open_low, np.nextafter(low, np.inf), low)
-        return low, np.where(open_high, np.nextafter(high, -np.inf), high)
-    step, power = points
-
-    def inside(bound, rounded, is_open, way):
-        cells = np.where(np.isfinite(bound), bound, 0.0) * power / step
-        near = np.rint(cells)
-        # A bound that is a grid point but for rounding is one.
-        same = np.abs(near - cells) <= 1e-9 * np.maximum(1.0, np.abs(near))
-        found = np.where(same, near + np.where(is_open, way, 0), rounded(cells))
-        return np.where(np.isfinite(bound), found * step / power, bound)
-
-    return inside(low, np.ceil, open_low, 1), inside(high, np.floor, open_high, -1)
-
-
-def to_series(values: np.ndarray, gone: np.ndarray, dtype) -> pd.Series:
-    """Values in the dtype, missing where ``gone``."""
-    if isinstance(dtype, np.dtype) and dtype.kind in "fiu":
-        if dtype.kind == "f":
-            values = np.where(gone, np.nan, values.astype(np.float64))
-        return pd.Series(values.astype(dtype))
-    values = values.astype(object)
-    if pd.api.types.is_integer_dtype(dtype):
-        values = np.array([int(value) for value in values], dtype=object)
-    is_object = pd.api.types.is_object_dtype(dtype)
-    values[gone] = np.nan if is_object else None
-    return pd.Series(values, dtype=dtype)
