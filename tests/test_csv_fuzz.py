@@ -208,7 +208,8 @@ def wrong_bounds(chance):
     tree = _good_schema()
     tree["columns"][1] |= chance.choice(
         [{"lower": 3, "upper": 3}, {"lower": 2, "upper": 1}, {"upper": -1}, {"lower": "0"}, {"lower": True},
-         {"upper": 1e300}, {"decimals": 99}, {"increment": -1}, {"increment": 0.001}, {"lower": [0]}, {"categories": ["a"]}]
+         {"upper": 1e300}, {"decimals": 99}, {"increment": -1}, {"increment": 0.001}, {"lower": [0]},
+         {"categories": ["a"]}]
     )  # fmt: skip
     return "schema.json", json.dumps(tree)
 
