@@ -101,13 +101,13 @@ def test_specific_surface_of_a_cube():
 
 
 def test_derive_never_changes_what_is_given():
-    frame = pd.DataFrame({"a": [1.0, 4.0, -1.0, np.nan, 0.0], "b": [9.0, np.nan, np.nan, np.nan, 1e-9]})
+    frame = pd.DataFrame({"a": [1.0, 4.0, -1.0, np.nan, 0.0, 1.0], "b": [9.0, np.nan, np.nan, np.nan, 1e-9, np.inf]})
     out, findings = harmonise.derive(frame, [("b", "sqrt(a)")])
-    np.testing.assert_array_equal(out["b"], [9.0, 2.0, np.nan, np.nan, 1e-9])
+    np.testing.assert_array_equal(out["b"], [9.0, 2.0, np.nan, np.nan, 1e-9, np.inf])
     subject = "b = sqrt(a)"
-    assert counts(findings) == {(subject, "filled"): 1, (subject, "agrees"): 0, (subject, "disagrees"): 2,
+    assert counts(findings) == {(subject, "filled"): 1, (subject, "agrees"): 0, (subject, "disagrees"): 3,
                                 (subject, "stays missing"): 2}  # fmt: skip
-    assert {f.outcome: f.rows for f in findings}["disagrees"] == (0, 4)
+    assert {f.outcome: f.rows for f in findings}["disagrees"] == (0, 4, 5)
     assert harmonise.derive(frame, [("b", lambda f: f["a"] ** 0.5)])[0].equals(out)
     with pytest.raises(ValueError, match="the column 'c'"):
         harmonise.derive(frame, [("b", "c + 1")])
@@ -210,6 +210,12 @@ def test_sources_that_cannot_be_joined(two, message):
         harmonise.join_sources({"one": pd.DataFrame({"id": ["a"], "x": [1]}), "two": pd.DataFrame(two)}, "id")
 
 
+def test_keys_that_meet_in_one_text():
+    part = pd.DataFrame({"id": ["b/c"], "x": [1]}), pd.DataFrame({"id": ["c"], "x": [2]})
+    with pytest.raises(ValueError, match="source/key to be unique"):
+        harmonise.join_sources({"a": part[0], "a/b": part[1]}, "id")
+
+
 def test_checks_count_and_change_nothing():
     frame = pd.DataFrame({"B": [3.0, 4.0, np.nan], "S": [3.0, 3.5, 4.0]}, index=["p", "q", "r"])
     before = frame.copy()
@@ -221,6 +227,8 @@ def test_checks_count_and_change_nothing():
     assert frame.equals(before)
     with pytest.raises(ValueError, match="expected a condition"):
         harmonise.check(frame, {"order": "B - S"})
+    with pytest.raises(ValueError, match="expected true, false or missing"):
+        harmonise.check(frame, {"order": lambda f: f["B"] - f["S"]})
 
 
 def test_plausibility_of_the_pool_and_of_a_unit_error():

@@ -110,7 +110,8 @@ def derive(
     :func:`jaxcop.tables.expressions.evaluate`) or a function of the frame. They are applied in order: a later rule sees
     what an earlier one filled. A given value is never changed; it ``disagrees`` where it is further than ``tolerance``
     times its size from the formula's. Where the formula has no finite value the cell stays missing. With
-    ``skip_absent`` rules over columns that are not there are reported and passed over, else they raise ValueError.
+    ``skip_absent`` rules over columns that are not there are reported and passed over, else they raise ValueError. A
+    column that is filled holds floats.
 
     >>> sheet = pd.DataFrame({"A": [12.0, 8.0], "S/B": [3.0, 2.0], "B": [None, 2.5]})
     >>> filled, findings = derive(sheet, [("B", "sqrt(A / `S/B`)"), ("S", "`S/B` * B")])
@@ -134,7 +135,8 @@ def derive(
         given = numbers(out, name) if name in out.columns else np.full(len(out), np.nan)
         missing, known = np.isnan(given), np.isfinite(found)
         fills, compared = missing & known, ~missing & known
-        apart = compared & (np.abs(given - np.where(known, found, 0)) > tolerance * np.abs(given))
+        near = np.abs(given - np.where(known, found, 0)) <= tolerance * np.abs(given)
+        apart = compared & ~(near & np.isfinite(given))
         if fills.any() or name not in out.columns:
             out[name] = np.where(fills, found, given)
         for outcome, where in (
@@ -268,6 +270,10 @@ def join_sources(
         parts.append(part)
     table = pd.concat(parts, ignore_index=True)
     table.insert(0, uid, table[provenance] + "/" + table[key].astype(str))
+    if table[uid].duplicated().any():
+        raise ValueError(
+            f"{uid}: expected source/key to be unique, got repeats; rename sources that have a '/' in them"
+        )
     chosen = [name for name in names if name != key] if content is None else list(content)
     for name in chosen:
         _checks.one_of(name, names, "content")
@@ -321,6 +327,10 @@ def check(frame: pd.DataFrame, rules: Mapping[str, Formula]) -> list[Finding]:
     findings = []
     for name, rule in rules.items():
         values = _values(rule, frame, expressions.holds)
+        if not (np.isnan(values) | np.isin(values, (0, 1))).all():
+            raise ValueError(
+                f"rule {name!r}: expected true, false or missing for each row, got other values; compare them"
+            )
         for outcome, where in (("holds", values == 1), ("fails", values == 0), ("unknown", np.isnan(values))):
             findings.append(_finding("check", name, outcome, frame, where))
     return findings
