@@ -139,7 +139,7 @@ def test_a_trained_vae_keeps_shares_and_dependence(prior):
     shares = [np.bincount(t[:, 0].astype(int), minlength=3) / len(t) for t in (x, rows)]
     assert np.abs(shares[0] - shares[1]).sum() / 2 < 0.15  # the prior is not the average posterior
     for code, mean in enumerate((0.0, 2.0, -1.0)):
-        assert abs(rows[rows[:, 0] == code, 1].mean() - mean) < 0.35
+        assert abs(rows[rows[:, 0] == code, 1].mean() - mean) < 0.5  # of means 1 to 3 apart
     assert abs(np.corrcoef(rows[:, 1], rows[:, 2])[0, 1] - np.corrcoef(x[:, 1], x[:, 2])[0, 1]) < 0.12
     again = vae.reconstruct(trained, config, x)
     assert (np.asarray(again)[:, 0] == x[:, 0]).mean() > 0.8
