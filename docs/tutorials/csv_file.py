@@ -17,6 +17,8 @@ import pandas as pd
 from IPython.display import Image
 from sklearn.datasets import load_diabetes
 
+os.environ.pop("FORCE_COLOR", None)  # Jupyter asks for colours and moving bars; a page wants plain text
+os.environ["COLUMNS"] = "110"
 os.chdir(tempfile.mkdtemp())
 table = load_diabetes(as_frame=True, scaled=False).frame[["age", "sex", "bmi", "bp", "s5", "target"]]
 table = table.sample(frac=1, random_state=0).rename(columns={"s5": "blood", "target": "progression"})

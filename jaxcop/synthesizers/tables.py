@@ -28,7 +28,6 @@ def _vae(prior: str, schedule: str, rows: int) -> Synthesizer:
     return vae(Config(prior=prior, schedule=schedule, num_components=components, batch_size=min(64, rows)))
 
 
-# By the number of training rows, which with the name is all that is needed to build a synthesizer again.
 NAMED = {
     DEFAULT: lambda rows: gaussian_mixture_copula(min(20, max(1, rows // ROWS_PER_COMPONENT))),
     "copula_gaussian": lambda rows: copula("gaussian"),
@@ -39,6 +38,7 @@ NAMED = {
     "independent": lambda rows: independent(),
     "bootstrap": lambda rows: bootstrap(),
 }
+"""Synthesizers by name, as functions of the number of training rows: with both a synthesizer can be built again."""
 
 
 class TableModel(NamedTuple):
