@@ -111,7 +111,8 @@ Image(pictures[0], width=680)
 Image(pictures[1], width=680)
 
 # %% [markdown]
-# Read both figures together: what helps on rare targets is paid for on common ones. Whether that is a good bargain
-# depends on what an error costs you; `imbalanced.sera` and `imbalanced.weighted_mse` put it into one number. Eight
-# small tables of one simulation are a demonstration. The comparison with twelve arms, twenty seeds, three learners and
-# real tables, on some of which nothing helped, is [in the guide](../../imbalanced/#what-was-found).
+# Read both figures together: an arm that gains on rare targets pays for it on common ones, and an arm can pay and gain
+# nothing. What is a good bargain depends on what an error costs you; `imbalanced.sera` and `imbalanced.weighted_mse`
+# put it into one number. Eight small tables of one simulation are a demonstration. The comparison with twelve arms,
+# twenty seeds, three learners and real tables, on some of which nothing helped, is [in the
+# guide](../../imbalanced/#what-was-found).
