@@ -1,10 +1,11 @@
-"""A hook of mkdocs: the build warns, and with --strict fails, where the reference or a link has a hole.
+"""Hooks of mkdocs: the build warns, and with --strict fails, where the reference or a link has a hole.
 
 mkdocs checks the links of Markdown pages itself; those of executed tutorials it does not see.
 """
 
 import ast
 import logging
+import os
 import re
 import zlib
 from html.parser import HTMLParser
@@ -13,6 +14,12 @@ from urllib.parse import unquote, urlsplit
 
 LOG = logging.getLogger("mkdocs.hooks.check_pages")
 ROOT = Path(__file__).parents[1]
+
+
+def on_startup(command, dirty) -> None:
+    """Let Jupyter find the settings for executing the tutorials."""
+    folders = [str(ROOT / ".ci/jupyter"), os.environ.get("JUPYTER_CONFIG_PATH")]
+    os.environ["JUPYTER_CONFIG_PATH"] = os.pathsep.join(filter(None, folders))
 
 
 def on_post_build(config) -> None:

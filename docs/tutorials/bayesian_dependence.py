@@ -66,7 +66,8 @@ for row in bayes.compare(posteriors):
 # ## What it means for the tails
 #
 # The families agree on the middle of the data and differ in the corners. Each says how likely it is that the blood
-# value is among the highest when the body-mass index is.
+# value is among the highest when the body-mass index is. As long as the comparison above cannot choose between them,
+# neither can you.
 
 
 # %%
