@@ -313,6 +313,19 @@ def load_or_make_splits(config: Study, protocol: str, pool, path: Path | None) -
     return splits
 
 
+def prepare(config: Study, split_file: Path | None = None):
+    """The pool as a data frame and as numbers, and the plan of each protocol; whatever is wrong is refused here."""
+    pool = blasts.load_pool()
+    table, _ = numeric_table(pool, COLUMNS, target=blasts.TARGET)
+    splits = {name: load_or_make_splits(config, name, pool, split_file) for name in config.protocols}
+    return pool, table, [plan(config, name, pool, table, group) for name, group in splits.items()]
+
+
+def eight_columns(pool) -> list[study.CopulaRow]:
+    """The copulas on the eight columns of the report."""
+    return study.copula_table(numeric_table(pool, blasts.EIGHT)[0], FAMILIES)
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the study; returns the exit code."""
     started = time.perf_counter()
@@ -322,18 +335,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         store = options.out / REPLICAS if options.resume else None
         started_before = store is not None and store.is_dir()
         outputs.check_folder(options.out, overwrite=options.overwrite or started_before)
-        pool = blasts.load_pool()
-        table, _ = numeric_table(pool, COLUMNS, target=blasts.TARGET)
-        splits = {name: load_or_make_splits(config, name, pool, options.split_file) for name in config.protocols}
-        plans = [plan(config, name, pool, table, group) for name, group in splits.items()]
+        pool, table, plans = prepare(config, options.split_file)
     except (ValueError, OSError) as error:
         console.print(f"[bold red]error[/] {error}", highlight=False)
         return 2
     console.print(f"262 rows, {len(COLUMNS)} columns, {pool['blast_id'].nunique()} distinct blasts; {jax.devices()}")
-    every_split = [split for group in splits.values() for split in group]
+    every_split = [split for planned in plans for split in planned.splits]
     screen, results = Screen(console), []
     with screen.progress:
-        eight = study.copula_table(numeric_table(pool, blasts.EIGHT)[0], FAMILIES)
+        eight = eight_columns(pool)
         for planned in plans:
             results.append(run_protocol(planned, screen, store))
             # A later protocol that is stopped takes no finished one with it.

@@ -118,7 +118,8 @@ def differences(result: study.Result) -> dict[str, Difference]:
     return dict(sorted(found.items(), key=lambda item: -item[1].mean))
 
 
-def _difference_table(result: study.Result) -> Table:
+def difference_table(result: study.Result) -> Table:
+    """Each generator against training on the real rows of the same split, with two intervals."""
     rows = []
     for name, d in differences(result).items():
         intervals = [
@@ -132,7 +133,8 @@ def _difference_table(result: study.Result) -> Table:
     return Table(caption, ("generator", "difference", "95 % interval", "corrected", "splits"), tuple(rows))
 
 
-def _spread_table(result: study.Result) -> Table:
+def spread_table(result: study.Result) -> Table:
+    """Standard deviations of the main scores between splits, training seeds and draws."""
     rows = []
     for name in dict.fromkeys(record["generator"] for record in result.records):
         records = _select(result.records, generator=name, recipe="real")
@@ -178,7 +180,8 @@ def _reported_table() -> Table:
     return Table(caption, ("generator, recipe", "R2", "RMSE", "MMD", "FAED"), rows)
 
 
-def _tuning_table(result: study.Result) -> Table:
+def tuning_table(result: study.Result) -> Table:
+    """What was chosen on the inner folds, and how often."""
     rows = []
     for name, tuned in result.tuned.items():
         for index, choice in enumerate(tuned.grid):
@@ -191,7 +194,8 @@ def _tuning_table(result: study.Result) -> Table:
     return Table(caption, ("generator and choice", "inner RMSE", "splits that chose it"), tuple(rows))
 
 
-def _copula_tables(results: Sequence[study.Result], eight: Sequence[study.CopulaRow]) -> tuple[Table, Table]:
+def copula_tables(results: Sequence[study.Result], eight: Sequence[study.CopulaRow]) -> tuple[Table, Table]:
+    """Fits of the copulas on the training rows, and on the report's eight columns."""
     rows = []
     for result in results:
         for name, fitted in result.fitted.items():
@@ -227,48 +231,56 @@ def write_figures(
     out: Path, pool, table: np.ndarray, columns: Sequence[str], results: Sequence[study.Result]
 ) -> list[Path]:
     """Every picture of the study."""
+    return data_figures(out, pool) + [
+        path for result in results for path in result_figures(out, table, columns, result)
+    ]
+
+
+def data_figures(out: Path, pool) -> list[Path]:
+    """The pool by source: distributions and rank correlations."""
     labels = [blasts.LABELS.get(name, name) for name in blasts.CORE]
     core = pool[list(blasts.CORE)].to_numpy()
     groups = pool["dataset"].to_numpy()
     log = [blasts.LABELS["X50"], blasts.LABELS["PF"]]
-    paths = [
+    return [
         figures.ecdf_by_group(out / "ecdf_by_source.png", core, groups, labels, log=log),
         figures.spearman_heatmaps(out / "spearman_by_source.png", core, groups, list(blasts.CORE)),
     ]
-    for result in results:
-        real = _select(result.records, recipe="real", resample=0)
-        curves = {
-            name: np.asarray(fitted.fitted.trained.info.elbo)
-            for name, fitted in result.fitted.items()
-            if name.startswith("vae")
-        }
-        if curves:
-            path = out / f"training_curves_{result.protocol}.png"
-            paths.append(figures.training_curves(path, curves, ylabel="ELBO (nats per row)"))
-        shown = next(
-            name for name in differences(result) if name not in CONTROLS or len(result.fitted) == len(CONTROLS)
+
+
+def result_figures(out: Path, table: np.ndarray, columns: Sequence[str], result: study.Result) -> list[Path]:
+    """One protocol: training curves, real against synthetic rows, scores by generator."""
+    paths = []
+    real = _select(result.records, recipe="real", resample=0)
+    curves = {
+        name: np.asarray(fitted.fitted.trained.info.elbo)
+        for name, fitted in result.fitted.items()
+        if name.startswith("vae")
+    }
+    if curves:
+        path = out / f"training_curves_{result.protocol}.png"
+        paths.append(figures.training_curves(path, curves, ylabel="ELBO (nats per row)"))
+    shown = next(name for name in differences(result) if name not in CONTROLS or len(result.fitted) == len(CONTROLS))
+    rows = next(t for label, t in result.tables[0] if label["generator"] == shown and label["recipe"] == "real")
+    train = table[result.splits[0].train]
+    names = [blasts.LABELS.get(name, name) for name in columns]
+    title = f"{shown}, protocol {result.protocol}, split 0: training rows and as many synthetic rows"
+    path = out / f"pairs_{result.protocol}_{shown}.png"
+    paths.append(figures.pair_plot(path, train, rows[: len(train)], names, title=title))
+    scores = {
+        name: per_split(_select(real, generator=name), "tstr_r2", len(result.splits)) for name in differences(result)
+    }
+    leaked = np.mean([split.leaked_share for split in result.splits])
+    paths.append(
+        figures.utility_by_generator(
+            out / f"tstr_{result.protocol}.png",
+            scores,
+            np.array(column(result.ceilings, "trtr_r2")),
+            ylabel="TSTR R2",
+            title=f"Protocol {result.protocol}: {leaked:.0%} of the test rows have a copy in train",
+            controls=[name for name in CONTROLS if name in scores],
         )
-        rows = next(t for label, t in result.tables[0] if label["generator"] == shown and label["recipe"] == "real")
-        train = table[result.splits[0].train]
-        names = [blasts.LABELS.get(name, name) for name in columns]
-        title = f"{shown}, protocol {result.protocol}, split 0: training rows and as many synthetic rows"
-        path = out / f"pairs_{result.protocol}_{shown}.png"
-        paths.append(figures.pair_plot(path, train, rows[: len(train)], names, title=title))
-        scores = {
-            name: per_split(_select(real, generator=name), "tstr_r2", len(result.splits))
-            for name in differences(result)
-        }
-        leaked = np.mean([split.leaked_share for split in result.splits])
-        paths.append(
-            figures.utility_by_generator(
-                out / f"tstr_{result.protocol}.png",
-                scores,
-                np.array(column(result.ceilings, "trtr_r2")),
-                ylabel="TSTR R2",
-                title=f"Protocol {result.protocol}: {leaked:.0%} of the test rows have a copy in train",
-                controls=[name for name in CONTROLS if name in scores],
-            )
-        )
+    )
     return paths
 
 
@@ -328,17 +340,17 @@ def write(out, pool, table, columns, results, eight, seconds: float, console: Co
         tables.append(main_table(result))
         shown = [
             _reported_table() if result.protocol == "row" else None,
-            _difference_table(result),
+            difference_table(result),
             _recipe_table(result),
-            _spread_table(result),
+            spread_table(result),
         ]
         shown = [one for one in shown if one is not None]
         for one in shown:
             console.print(to_rich(one))
         tables += shown
         if result.tuned:
-            tables.append(_tuning_table(result))
-    for one in _copula_tables(results, eight):
+            tables.append(tuning_table(result))
+    for one in copula_tables(results, eight):
         console.print(to_rich(one))
         tables.append(one)
     pictures = write_figures(out, pool, table, columns, results)

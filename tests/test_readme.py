@@ -1,5 +1,6 @@
 """The examples of README and guide run, and their commands name files that exist."""
 
+import json
 import re
 from pathlib import Path
 
@@ -7,6 +8,8 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+TUTORIALS = sorted((ROOT / "docs/tutorials").glob("*.py"))
+NOTEBOOK = ROOT / "notebooks/fragmentation.ipynb"
 TEXT = PAGES[0].read_text(encoding="utf-8")
 
 
@@ -33,6 +36,20 @@ def test_the_guide_runs(page, capsys):
 
 
 def test_commands_name_files_that_exist():
-    for page in PAGES:
+    for page in (*PAGES, *TUTORIALS, NOTEBOOK):
         for path in re.findall(r"(?:experiments|benchmarks)/\w+\.py", page.read_text(encoding="utf-8")):
             assert (ROOT / path).exists(), path
+
+
+def test_the_notebook_is_stored_without_outputs():
+    cells = json.loads(NOTEBOOK.read_text(encoding="utf-8"))["cells"]
+    code = [cell for cell in cells if cell["cell_type"] == "code"]
+    assert len(code) > 5
+    assert not [cell["id"] for cell in code if cell["outputs"] or cell["execution_count"]]
+
+
+def test_every_tutorial_is_in_the_navigation():
+    """A page that is in no menu is built and found by nobody."""
+    menu = (ROOT / "mkdocs.yml").read_text(encoding="utf-8")
+    assert len(TUTORIALS) >= 7
+    assert not [path.name for path in TUTORIALS if f"tutorials/{path.name}" not in menu]

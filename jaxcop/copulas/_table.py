@@ -6,3 +6,4 @@ from jaxcop.copulas._contract import Copula
 FAMILIES: dict[str, Copula] = {
     module.COPULA.name: module.COPULA for module in (independence, gaussian, student_t, clayton, gumbel, frank, joe)
 }
+"""Every family without options, by its name."""

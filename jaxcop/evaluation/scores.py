@@ -10,8 +10,8 @@ from jaxtyping import Array, Float, Key
 from jaxcop import _checks, metrics
 from jaxcop.metrics.utility import Job, Scores, regress_each, utility_many
 
-# Tables that are compared in one call of the compiled metrics.
 CHUNK = 16
+"""Tables that are compared in one call of the compiled metrics."""
 # Training tables are looked through for copies at a multiple of this many rows.
 PADDING = 64
 

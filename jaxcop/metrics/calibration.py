@@ -21,6 +21,8 @@ ALTERNATIVES = ("greater", "less", "two-sided")
 
 
 class PermutationTest(NamedTuple):
+    """The statistics of the two samples, and the p-value of each."""
+
     value: PyTree
     p_value: PyTree
 

@@ -20,6 +20,8 @@ class Difference(NamedTuple):
 
 
 class CorrelationError(NamedTuple):
+    """How far the correlation matrices differ, by each of three coefficients."""
+
     pearson: Difference
     spearman: Difference
     kendall: Difference

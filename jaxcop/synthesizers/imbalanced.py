@@ -215,7 +215,10 @@ def david(
         hyper: the numbers of the arm; ``imbalanced_arms`` lists those of the ablation.
         levels: per column 0, or the number of its categories coded 0, 1, ...; None: all are numbers. A target with
             levels is balanced by class frequency.
-        draw, rule, adaptive, mixing: how rows are drawn; they share one training.
+        draw: ``"kernel"`` or ``"posterior"``; this and what follows say how rows are drawn, and share one training.
+        rule: of the bandwidth.
+        adaptive: wider kernels where latent rows are few.
+        mixing: keep the real row the first time it is drawn.
 
     Source: Stocksieker, Pommeret & Charpentier 2024.
 

@@ -57,8 +57,6 @@ def _vae(prior: str, schedule: str, rows: int, kinds: Kinds) -> Synthesizer:
     )
 
 
-# By the number of training rows and the columns of codes, which with the name is all that is needed to build a
-# synthesizer again.
 NAMED = {
     DEFAULT: lambda rows, kinds=NUMBERS: gaussian_mixture_copula(min(20, max(1, rows // ROWS_PER_COMPONENT))),
     "copula_gaussian": lambda rows, kinds=NUMBERS: copula("gaussian", levels=kinds.levels, nominal=kinds.nominal),
@@ -69,6 +67,8 @@ NAMED = {
     "independent": lambda rows, kinds=NUMBERS: independent(),
     "bootstrap": lambda rows, kinds=NUMBERS: bootstrap(),
 }
+"""Synthesizers by name, as functions of the number of training rows and the columns of codes: with these a synthesizer
+can be built again."""
 TAKES_CODES = ("copula_gaussian", "vae", "vae_gmm")
 """Synthesizers that model categories as such; for the others codes are spread over their cells."""
 
