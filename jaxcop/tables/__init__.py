@@ -7,6 +7,7 @@ from jaxcop.tables.frames import aligned_tables, concatenate, numeric_table
 from jaxcop.tables.leaks import leaked_rows, near_duplicates
 from jaxcop.tables.schema import Column, Schema, infer_schema
 from jaxcop.tables.schema_files import read_schema, write_schema
+from jaxcop.tables.sources import join_sources
 from jaxcop.tables.splits import (
     Split,
     content_identity,
@@ -35,6 +36,7 @@ __all__ = [
     "group_split",
     "harmonise",
     "infer_schema",
+    "join_sources",
     "leaked_rows",
     "leaked_share",
     "leave_one_group_out",
