@@ -19,7 +19,16 @@ import numpy as np
 import pandas as pd
 from blastfrag import datasets
 from blastfrag.types import Blast
-from jaxcop.tables import Split, concatenate, content_identity, group_split, harmonise, numeric_table, row_split
+from jaxcop.tables import (
+    Split,
+    concatenate,
+    content_identity,
+    group_split,
+    harmonise,
+    join_sources,
+    numeric_table,
+    row_split,
+)
 
 TARGET = "FI"
 FEATURES = ("X50", "PF", "H/B", "B/D", "T/B", "S/B")
@@ -127,7 +136,7 @@ def build_pool() -> tuple[pd.DataFrame, list[harmonise.Finding]]:
     without_miami = training[(training["site"] != "Miami") & (training["blast_id"] != "Rc1")]
     parts = (full, pd.DataFrame(low_modulus), pd.DataFrame(without_miami))
     sources = dict(zip(SOURCES, parts, strict=True))
-    joined, findings = harmonise.join_sources(sources, "blast_id", content=list(MEASURED), identity=IDENTITY)
+    joined, findings = join_sources(sources, "blast_id", content=list(MEASURED), identity=IDENTITY)
     pool, derived = harmonise.derive(joined, [(TARGET, "XB / X50")])
     pool = pd.DataFrame(pool, columns=list(COLUMNS))
     verify(pool)

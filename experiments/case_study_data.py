@@ -72,17 +72,15 @@ def distinct_rows(pool: pd.DataFrame) -> pd.DataFrame:
 
 
 def schema_of(frame: pd.DataFrame) -> tables.Schema:
-    """Inferred, with units; keys, which no model should learn, are listed as categories all the same."""
-    inferred = tables.infer_schema(frame.drop(columns=[name for name in KEYS if name in frame.columns]))
+    """Inferred, with units; keys, which no model should learn, and the group are listed as categories."""
+    listed = [name for name in (*KEYS, "group") if name in frame.columns]
+    inferred = tables.infer_schema(frame.drop(columns=listed))
     known = {column.name: replace(column, unit=blasting.UNITS.get(column.name)) for column in inferred.columns}
-    keys = {
-        name: tables.Column(name, "categorical", str(frame[name].dtype), tuple(sorted(set(frame[name]))))
-        for name in KEYS
-        if name in frame.columns
-    }
+    for name in listed:
+        known[name] = tables.Column(name, "categorical", str(frame[name].dtype), tuple(sorted(set(frame[name]))))
     if BAND in known:
         known[BAND] = replace(known[BAND], categories=BANDS)
-    return tables.Schema(tuple((known | keys)[name] for name in frame.columns))
+    return tables.Schema(tuple(known[name] for name in frame.columns))
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -179,7 +179,7 @@ def test_bands_that_cannot_be(change, message):
 def test_joined_sources():
     one = pd.DataFrame({"id": ["a", "b", "c"], "x": [1.0, 2.0, 3.0], "n": [1, 2, 3], "ok": [True, False, True]})
     two = pd.DataFrame({"id": ["a", "b", "d"], "x": [1.0, 5.0, 3.0], "rock": ["p", None, "q"]}, index=[7, 8, 9])
-    table, findings = harmonise.join_sources({"one": one, "two": two}, "id", content=["x"])
+    table, findings = tables.join_sources({"one": one, "two": two}, "id", content=["x"])
     assert table["dataset"].tolist() == ["one"] * 3 + ["two"] * 3
     assert table["uid"].tolist() == ["one/a", "one/b", "one/c", "two/a", "two/b", "two/d"]
     assert table["identity"].tolist() == ["one/a", "one/b", "one/c", "one/a", "two/b", "one/c"]
@@ -207,13 +207,13 @@ def test_joined_sources():
 )
 def test_sources_that_cannot_be_joined(two, message):
     with pytest.raises(ValueError, match=message):
-        harmonise.join_sources({"one": pd.DataFrame({"id": ["a"], "x": [1]}), "two": pd.DataFrame(two)}, "id")
+        tables.join_sources({"one": pd.DataFrame({"id": ["a"], "x": [1]}), "two": pd.DataFrame(two)}, "id")
 
 
 def test_keys_that_meet_in_one_text():
     part = pd.DataFrame({"id": ["b/c"], "x": [1]}), pd.DataFrame({"id": ["c"], "x": [2]})
     with pytest.raises(ValueError, match="source/key to be unique"):
-        harmonise.join_sources({"a": part[0], "a/b": part[1]}, "id")
+        tables.join_sources({"a": part[0], "a/b": part[1]}, "id")
 
 
 def test_checks_count_and_change_nothing():

@@ -11,6 +11,7 @@ from jaxcop.tables.inference import infer_schema
 from jaxcop.tables.leaks import leaked_rows, near_duplicates
 from jaxcop.tables.schema import Column, Schema
 from jaxcop.tables.schema_files import read_schema, write_schema
+from jaxcop.tables.sources import join_sources
 from jaxcop.tables.splits import (
     Split,
     content_identity,
@@ -47,6 +48,7 @@ __all__ = [
     "group_split",
     "harmonise",
     "infer_schema",
+    "join_sources",
     "leaked_rows",
     "leaked_share",
     "leave_one_group_out",

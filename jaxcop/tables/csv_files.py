@@ -4,7 +4,6 @@ import csv
 import io
 import itertools
 import re
-from collections import Counter
 from collections.abc import Container, Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple, TextIO
@@ -14,6 +13,7 @@ import pandas as pd
 
 from jaxcop import _checks
 from jaxcop.checkpoint import write_whole
+from jaxcop.tables.csv_lines import header_and_total, rows_of
 
 CHUNK = 50_000
 """Rows of a file that are in memory as text at once."""
@@ -45,12 +45,12 @@ def read_csv(path: str | Path) -> pd.DataFrame:
             float holds.
     """
     path = Path(path)
-    header, total = _checked(path)
+    header, total = header_and_total(path)
     with open(path, encoding="utf-8-sig", newline="") as file:
         frame = next(_parsed(path, file, header, total))
     for name, column in frame.items():
         _refuse_mixed(path, str(name), [_tally(column, 0)])
-    return _exact(path, frame, (row for _, row in itertools.islice(_rows(path), 1, None)))
+    return _exact(path, frame, (row for _, row in itertools.islice(rows_of(path), 1, None)))
 
 
 def read_sample(path: str | Path, rows: int, seed: int) -> tuple[pd.DataFrame, int]:
@@ -72,7 +72,7 @@ def read_sample(path: str | Path, rows: int, seed: int) -> tuple[pd.DataFrame, i
     path = Path(path)
     _checks.whole(rows, "rows")
     _checks.whole(seed, "seed", least=0)
-    header, total = _checked(path)
+    header, total = header_and_total(path)
     if total <= rows:
         return read_csv(path), total
     tallies: dict[str, list[_Tally]] = {name: [] for name in header}
@@ -89,7 +89,7 @@ def read_sample(path: str | Path, rows: int, seed: int) -> tuple[pd.DataFrame, i
         elif any(part.fraction for part in parts):
             dtypes[name] = "float64"
     chosen = set(np.random.default_rng(seed).choice(total, rows, replace=False, shuffle=False).tolist())
-    drawn = [row for number, (_, row) in enumerate(_rows(path), -1) if number in chosen]
+    drawn = [row for number, (_, row) in enumerate(rows_of(path), -1) if number in chosen]
     text = io.StringIO(newline="")
     csv.writer(text, quoting=csv.QUOTE_ALL).writerows([header, *drawn])
     text.seek(0)
@@ -149,84 +149,6 @@ def _exact(path: Path, frame: pd.DataFrame, rows: Iterable[list[str]], keep: Con
     return frame
 
 
-def _rows(path: Path) -> Iterator[tuple[int, list[str]]]:
-    """Line numbers and cells of the header and of every row, all of one length; nothing stays in memory."""
-    header = None
-    try:
-        with open(path, encoding="utf-8-sig", newline="") as file:
-            reader = csv.reader(_lines(path, file), strict=True)
-            for row in reader:
-                if not row or not (len(row) > 1 or row[0].strip()):
-                    continue
-                if header is None:
-                    header = row
-                    _check_header(path, header)
-                elif len(row) != len(header):
-                    raise ValueError(
-                        f"{path}: expected {len(header)} cells, got {len(row)} in line {reader.line_num}; correct that "
-                        "line"
-                    )
-                yield reader.line_num, row
-    except UnicodeDecodeError:
-        raise ValueError(
-            f"{path}: expected UTF-8, got other bytes in line {_undecodable(path)}; save it as CSV UTF-8"
-        ) from None
-    except csv.Error as error:
-        raise ValueError(
-            f"{path}: expected cells and quotes that close, got {error} in line {reader.line_num}; correct that line"
-        ) from None
-    except OSError as error:
-        raise ValueError(f"{path}: expected a CSV file, got none to read ({error.strerror}); check the path") from None
-
-
-def _checked(path: Path) -> tuple[list[str], int]:
-    """The header, and how many rows are below it, once every line has been seen."""
-    try:
-        if path.exists() and not path.is_file():
-            kind = "a folder" if path.is_dir() else "a pipe or device"
-            raise ValueError(f"{path}: expected a CSV file, got {kind}; check the path")
-        with open(path, "rb") as file:
-            if file.read(2) in (b"\xff\xfe", b"\xfe\xff"):
-                raise ValueError(f"{path}: expected UTF-8, got UTF-16; save it as CSV UTF-8")
-    except OSError as error:
-        raise ValueError(f"{path}: expected a CSV file, got none to read ({error.strerror}); check the path") from None
-    rows = _rows(path)
-    _, header = next(rows, (0, []))
-    if not header:
-        raise ValueError(f"{path}: expected a header and rows, got an empty file; check the path")
-    total = sum(1 for _ in rows)
-    if not total:
-        raise ValueError(f"{path}: expected rows below the header, got none; check the file")
-    return header, total
-
-
-def _lines(path: Path, file: TextIO) -> Iterator[str]:
-    for number, line in enumerate(file, 1):
-        if "\0" in line:
-            raise ValueError(f"{path}: expected text, got a NUL byte in line {number}; save it as CSV UTF-8")
-        yield line
-
-
-def _undecodable(path: Path) -> int:
-    with open(path, "rb") as file:
-        for number, line in enumerate(file, 1):
-            try:
-                line.decode("utf-8")
-            except UnicodeDecodeError:
-                return number
-    return 0
-
-
-def _check_header(path: Path, header: list[str]) -> None:
-    if len(header) == 1 and (";" in header[0] or "\t" in header[0]):
-        raise ValueError(f"{path}: expected commas between cells, got {header[0]!r}; save it with commas")
-    if not all(name.strip() for name in header):
-        raise ValueError(f"{path}: expected a name for every column, got {header}; name them in the first line")
-    repeated = sorted(name for name, count in Counter(header).items() if count > 1)
-    if repeated:
-        raise ValueError(f"{path}: expected each name once, got {repeated} more than once; rename or drop them")
-
-
 def _tally(column: pd.Series, start: int) -> _Tally:
     """What ``column`` is; its rows count from ``start``."""
     observed = column.dropna()
@@ -249,7 +171,7 @@ def _refuse_mixed(path: Path, name: str, tallies: list[_Tally]) -> None:
     if numeric == observed:
         raise ValueError(f"{path}, column {name!r}: expected numbers that a float holds, got larger ones; correct them")
     position = min(part.first for part in tallies if part.first is not None)
-    rows = _rows(path)
+    rows = rows_of(path)
     place = next(rows)[1].index(name)
     line, row = next(itertools.islice(rows, position, None))
     raise ValueError(
