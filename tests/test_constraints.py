@@ -381,6 +381,14 @@ def test_the_finest_part_makes_up_for_the_rounding_of_the_others():
     assert (cents % [1, 10, 100] == 0).all().all()
 
 
+def test_each_grid_point_between_two_bounds_has_an_equal_share():
+    columns = (Column("a", "integer", "int64", lower=0), Column("b", "integer", "int64", lower=0))
+    schema = Schema(columns, (rule("a + b = 3"),))
+    shares = pd.DataFrame({bijections.plan(schema).free.columns[0].name: (np.arange(400) + 0.5) / 400})
+    rows, _ = bijections.restore(shares, schema)
+    assert rows["a"].value_counts().to_dict() == {0: 100, 1: 100, 2: 100, 3: 100}
+
+
 def test_a_ratio_by_zero_is_no_row():
     schema = Schema((number("a"), number("b"), number("x")), (rule("x = a / b"),))
     rows, possible = bijections.restore(pd.DataFrame({"a": [1.0, 0.0, 3.0], "b": [0.0, 0.0, 2.0]}), schema)
