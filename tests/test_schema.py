@@ -208,6 +208,9 @@ def test_zeros_are_learned_beside_the_values_above():
     assert share == pytest.approx((spread[:, 3] > 0.5)[~gone].mean(), abs=4 * np.sqrt(0.25 / gone.sum()))
     rows = tables.decode(np.random.default_rng(1).normal(0, 1, (500, 4)), schema)["rain"]
     assert set(rows.dropna()) > {0, 1}
+    # Tables that are judged have no bounds.
+    unbounded = dataclasses.replace(schema.columns[1], lower=None)
+    assert (tables.encode(frame, tables.Schema((schema.columns[0], unbounded))) == array).all()
     flagged = tables.decode(np.array([[0.0, 7.0, 0.0, 1.0], [0.0, -3.0, 0.0, 0.0]]), schema)["rain"]
     assert flagged.tolist() == [0, 1]
 

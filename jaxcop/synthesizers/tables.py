@@ -25,7 +25,6 @@ from jaxcop.tables import (
     encode,
     nominal_columns,
 )
-from jaxcop.tables.decoding import reflect
 from jaxcop.vae import Config
 
 # Rows for each component of a mixture: a component on a handful of rows is a copy of them with some noise.
@@ -199,7 +198,7 @@ def decoded(rows, schema: Schema):
     rows, free = np.asarray(rows), bijections.plan(schema).free
     if not np.isfinite(rows).all():
         raise ValueError("model: expected rows of finite numbers, got NaN or infinity; its training failed")
-    frame, keep = bijections.restore(decode(reflect(rows, free), free), schema)
+    frame, keep = bijections.restore(decode(rows, free), schema)
     if schema.constraints:
         keep = np.all([keep, *checks.kept(frame, schema).values()], axis=0)
     return frame, keep

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float64
 
-from jaxcop.tables.encoding import SPREAD, bounds_of, checked_array, missing_flags, modelled, zero_places
+from jaxcop.tables.encoding import bounds_of, checked_array, missing_flags, modelled, zero_places
 from jaxcop.tables.schema import Column, Schema, column_dtype, grid
 
 
@@ -28,33 +28,6 @@ def decode(array: Float64[np.ndarray, "n d"], schema: Schema) -> pd.DataFrame:
             gone, codes = flags[column.missing], array[:, places[column.name]]
         series[column.name] = decode_column(codes, gone, column, zeros.get(column.name))
     return pd.DataFrame(series)
-
-
-def reflect(array: Float64[np.ndarray, "n d"], schema: Schema) -> Float64[np.ndarray, "n d"]:
-    """Values beyond a bound mirrored at it, so that noise around the bound does not pile up on it in ``decode``.
-
-    The boundary correction of kernel densities (Schuster 1985). On a grid the mirror stands half a cell outside.
-
-    >>> schema = Schema((Column("x", "continuous", "float64", lower=0, upper=1),))
-    >>> reflect(np.array([[-0.25], [0.5], [1.125], [2.25]]), schema)[:, 0].tolist()
-    [0.25, 0.5, 0.875, 0.25]
-    """
-    out = checked_array(array, schema).copy()
-    for j, column in enumerate(modelled(schema)):
-        if column.kind in ("continuous", "integer"):
-            low, high = limits(column)
-            points = grid(column)
-            margin = 0.0 if points is None else points[0] / points[1] * SPREAD / 2
-            # A positive part ends half a cell above 0.
-            low, high = low + (margin if column.zero_inflated and points else -margin), high + margin
-            x, width = out[:, j], high - low
-            with np.errstate(invalid="ignore"):
-                x = np.where(x < low, 2 * low - x, x)
-                x = np.where(x > high, 2 * high - x, x)
-                # Farther out than the bounds are apart: to and fro.
-                far = np.isfinite(width) & ((x < low) | (x > high))
-                out[:, j] = np.where(far, low + np.abs((x - low + width) % (2 * width) - width), x)
-    return out
 
 
 def decode_column(codes: np.ndarray, gone: np.ndarray, column: Column, zero: np.ndarray | None = None) -> pd.Series:
