@@ -18,7 +18,7 @@ def bivariate_normal_cdf(h: Float[Array, "*b"], k: Float[Array, "*b"], angle: Fl
     :math:`\Phi(h)\Phi(k) + \frac{1}{2\pi} \int_0^{angle} \exp(-\frac{h^2 + k^2 - 2hk\sin t}{2\cos^2 t}) dt` by
     quadrature; finite h and k, |angle| <= asin(0.995). Differentiable. Source: Drezner & Wesolowsky 1990.
 
-    >>> print(bivariate_normal_cdf(jnp.zeros(()), jnp.zeros(()), jnp.arcsin(0.5)).round(4))
+    >>> round(float(bivariate_normal_cdf(jnp.zeros(()), jnp.zeros(()), jnp.arcsin(0.5))), 4)
     0.3333
     """
     nodes, weights = np.polynomial.legendre.leggauss(NUM_NODES)

@@ -130,7 +130,7 @@ def test_a_trained_vae_keeps_shares_and_dependence(prior):
     """Four hundred rows of a category that moves a number: what independent columns do not have."""
     x = table(rows=400)
     config = vae.Config(
-        hidden=(16,), latent_dim=2, prior=prior, num_components=4, epochs=100, batch_size=100, levels=LEVELS
+        hidden=(16,), latent_dim=2, prior=prior, num_components=4, epochs=150, batch_size=100, levels=LEVELS
     )
     trained = vae.fit(jax.random.key(0), x, config, vae.Hyper(1e-2, 0.5))
     rows = np.asarray(vae.sample(jax.random.key(1), trained, config, (4000, 4)))

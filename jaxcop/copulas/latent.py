@@ -64,7 +64,7 @@ def polychoric_loglik(
 
     >>> cuts = jnp.array([-10.0, 0.0, 10.0])
     >>> counts = jnp.array([[1.0, 0.0], [0.0, 0.0]])
-    >>> print(jnp.exp(polychoric_loglik(counts, cuts, cuts, jnp.arcsin(0.5))).round(4))
+    >>> round(float(jnp.exp(polychoric_loglik(counts, cuts, cuts, jnp.arcsin(0.5)))), 4)
     0.3333
     """
     rows, columns = jnp.broadcast_arrays(cuts_a[:, None], cuts_b)
