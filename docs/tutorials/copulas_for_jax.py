@@ -60,7 +60,7 @@ def loss(vector):
 
 vector = jnp.zeros(1)
 state = optimiser.init(vector)
-for _ in range(100):
+for _ in range(300):
     value, slope = loss(vector)
     change, state = optimiser.update(slope, state)
     vector = optax.apply_updates(vector, change)

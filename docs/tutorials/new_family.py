@@ -5,7 +5,9 @@
 # of type `Copula` made in your own file goes wherever the name of a built-in family goes. Here is the family of Ali,
 # Mikhail and Haq (1978), which jaxcop does not have:
 #
-# $$C(u, v) = \frac{u v}{D}, \qquad D = 1 - \theta (1 - u)(1 - v), \qquad -1 \le \theta < 1.$$
+# ```text
+# C(u, v) = u v / D,   D = 1 - theta (1 - u) (1 - v),   -1 <= theta < 1
+# ```
 
 # %%
 import math
@@ -29,10 +31,14 @@ class Params(NamedTuple):
 # %% [markdown]
 # ## The functions
 #
-# Density, conditional distribution and its inverse, all for points `[..., 2]`. With $D$ as above, the density is $c =
-# [1 + \theta((1 + u)(1 + v) - 3) + \theta^2 (1 - u)(1 - v)] / D^3$ and $P(V \le v \mid u) = v (1 - \theta (1 - v)) /
-# D^2$, which is a quadratic in $v$. Outside the cube the log-density is minus infinity, and a `where` inside keeps
-# gradients finite there.
+# Density, conditional distribution and its inverse, all for points `[..., 2]`. Outside the cube the log-density is
+# minus infinity, and a `where` inside keeps gradients finite there. With D as above, the density and P(V <= v | u),
+# which is a quadratic in v, are
+#
+# ```text
+# c(u, v) = [1 + theta ((1 + u) (1 + v) - 3) + theta² (1 - u) (1 - v)] / D³
+# P(V <= v | u) = v (1 - theta (1 - v)) / D²
+# ```
 
 
 # %%
@@ -73,9 +79,15 @@ def sample(key, params, shape):
 # %% [markdown]
 # ## What estimation needs
 #
-# How many parameters, a bijection with the real line, and where to start: from Kendall's tau, which is $\tau = 1 -
-# \frac{2}{3\theta} - \frac{2 (1-\theta)^2}{3 \theta^2} \log(1 - \theta)$ and gets inverted on a grid. A bijection that
-# flattens too early, as `tanh` does, leaves an optimiser that stepped too far without a slope to come back on.
+# How many parameters, a bijection with the real line, and where to start: from Kendall's tau, whose formula gets
+# inverted on a grid,
+#
+# ```text
+# tau = 1 - 2 / (3 theta) - 2 (1 - theta)² log(1 - theta) / (3 theta²)
+# ```
+#
+# A bijection that flattens too early, as `tanh` does, leaves an optimiser that stepped too far without a slope to come
+# back on.
 
 
 # %%
@@ -155,7 +167,8 @@ plt.show()
 # %% [markdown]
 # ## Now it is a family like any other
 #
-# Fitted, with an interval; selected among the others; turned around; in a mixture; as a synthesizer of tables.
+# Fitted, with an interval; selected among the others; a synthesizer of tables. `copulas.survival(AMH)`,
+# `copulas.rotated(AMH, 90)` and `copulas.mixture_of(AMH, ...)` are families, too.
 
 # %%
 fitted = copulas.fit(u, AMH)
@@ -163,7 +176,7 @@ limits = copulas.interval(u, AMH, fitted)
 low, high = limits.lower.theta, limits.upper.theta
 print(f"theta {fitted.params.theta:.3f} [{low:.3f}, {high:.3f}], converged {bool(fitted.converged)}")
 print(f"by inversion of tau {copulas.fit(u, AMH, method='itau').params.theta:.3f}")
-selection = copulas.select(u, (AMH, "clayton", "frank", "gaussian", copulas.survival(AMH)))
+selection = copulas.select(u, (AMH, "clayton", "frank", "gaussian"))
 for row in selection.rows:
     print(f"{row.family:16} AIC/n {row.criterion_per_row:+.4f}")
 assert selection.winner == "amh"
