@@ -1,0 +1,50 @@
+"""Exact draws by rejection in rounds of fixed size, so that shapes stay static under ``jit`` and ``vmap``."""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float, Key
+
+MAX_ROUNDS = 1000
+"""Rounds of as many proposals as rows are wanted, before the rest is given up."""
+
+
+class Draws(NamedTuple):
+    """Points, and whether each was drawn: a row that was not is NaN. ``acceptance`` is the share of accepted proposals.
+
+    ``exact`` is false where an accepted proposal was above its bound, which numerical failure alone can bring about.
+    """
+
+    points: Float[Array, "n d"]
+    filled: Bool[Array, " n"]
+    acceptance: Float[Array, ""]
+    exact: Bool[Array, ""]
+
+
+def fill(key: Key[Array, ""], propose: Callable, num_rows: int, dim: int, dtype) -> Draws:
+    """The first ``num_rows`` accepted of the draws of ``propose(key, n) -> (points[n, d], log_acceptance[n])``.
+
+    A proposal is accepted with probability exp(log_acceptance), which is at most 1 but for rounding. Proposals that are
+    NaN are not accepted.
+    """
+    slack = 1e4 * float(jnp.finfo(dtype).eps)
+
+    def step(state):
+        points, count, rounds, accepted, exact = state
+        key_points, key_accept = jax.random.split(jax.random.fold_in(key, rounds))
+        new, log_acceptance = propose(key_points, num_rows)
+        coin = jnp.log(jax.random.uniform(key_accept, (num_rows,), dtype))
+        keep = (coin < log_acceptance) & jnp.isfinite(new).all(-1)
+        place = jnp.where(keep, count + jnp.cumsum(keep) - 1, num_rows)
+        points = points.at[place].set(new, mode="drop")
+        total = keep.sum()
+        exact &= jnp.all(jnp.where(keep, log_acceptance, 0) <= slack)
+        return points, jnp.minimum(count + total, num_rows), rounds + 1, accepted + total, exact
+
+    start = (jnp.full((num_rows, dim), jnp.nan, dtype), 0, 0, 0, jnp.array(True))
+    points, count, rounds, accepted, exact = jax.lax.while_loop(
+        lambda state: (state[1] < num_rows) & (state[2] < MAX_ROUNDS), step, start
+    )
+    return Draws(points, jnp.arange(num_rows) < count, (accepted / (rounds * num_rows)).astype(dtype), exact)
