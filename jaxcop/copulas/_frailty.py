@@ -12,9 +12,9 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Key
 
-from jaxcop._numerics import expm1_remainder, log1mexp, log1mexpexp, log1p_ratio, uniforms
+from jaxcop._numerics import expm1_remainder, log1mexp, log1mexpexp, log1p_ratio
 from jaxcop.copulas._archimedean import LOG_ZERO
-from jaxcop.copulas._rejection import Draws, fill
+from jaxcop.copulas._rejection import Draws, choose, fill
 
 _BISECTIONS = 80
 # Its exponential is a float, and a range whose other end is that far is half open.
@@ -68,35 +68,33 @@ def sample(
         return gamma + num_values * y - jnp.exp(y + log_values) + jnp.sum(jnp.where(is_range, ranges, 0))
 
     slope = jax.grad(log_density)
-    # Between these the density rises and then falls: V is at least its value were every bound in force as a value.
+    # Between these the density rises and then falls: its slope is positive where no term but the first two counts.
     least = -jnp.maximum(log_values, jnp.max(jnp.where(is_range, log_b, LOG_ZERO)))
     floor = jnp.minimum(least, 0) - jnp.log(theta + 1) - 50
     ceiling = jnp.log1p(theta * (num_values + is_range.sum())) + 1
     mode = _bisect(lambda y: -slope(y), floor, ceiling)
     top = log_density(mode)
-    width = 10 * (1 + 1 / jnp.sqrt(num_values + 1 / theta)) + 10
-    left = _bisect(lambda y: log_density(y) - top + 1, mode - width * (1 + theta), mode)
-    right = _bisect(lambda y: top - 1 - log_density(y), mode, mode + width * (1 + theta))
-    rise, fall = slope(left), -slope(right)
+    # Sideways to where the density is 1/e of its greatest: to the left it falls by 1/theta at least.
+    side = jnp.array([-1.0, 1.0], dtype)
+    reach = _bisect(
+        lambda s: top - 1 - jax.vmap(log_density)(mode + side * s), jnp.zeros(2, dtype), jnp.full(2, 40 * (1 + theta))
+    )
+    ends = mode + side * reach
+    values, slopes = jax.vmap(jax.value_and_grad(log_density))(ends)
     # Where the tangents reach the top, and the masses of the three pieces over that of the top.
-    inner_left = left + (top - log_density(left)) / rise
-    inner_right = right - (top - log_density(right)) / fall
-    masses = jnp.stack([1 / rise, inner_right - inner_left, 1 / fall])
+    inner = ends + (top - values) / slopes
+    rates = jnp.abs(slopes)
+    masses = jnp.stack([1 / rates[0], inner[1] - inner[0], 1 / rates[1]])
 
-    def propose(key, n):
-        key_piece, key_place, key_points = jax.random.split(key, 3)
-        piece = jax.random.categorical(key_piece, jnp.log(masses), shape=(n,))
-        w = uniforms(key_place, (n,), dtype)
-        flat = inner_left + w * (inner_right - inner_left)
-        y = jnp.where(
-            piece == 0, inner_left + jnp.log(w) / rise, jnp.where(piece == 1, flat, inner_right - jnp.log(w) / fall)
-        )
-        excess = jnp.where(piece == 0, rise * (y - inner_left), jnp.where(piece == 1, 0, -fall * (y - inner_right)))
+    def propose(uniform):
+        piece, w = choose(uniform[0], jnp.log(masses)), uniform[1]
+        flat = inner[0] + w * (inner[1] - inner[0])
+        y = jnp.where(piece == 1, flat, jnp.where(piece == 0, *(inner - side * jnp.log(w)[:, None] / rates).T))
+        excess = jnp.where(piece == 1, 0, jnp.log(w))
         log_acceptance = jax.vmap(log_density)(y) - top - excess
-        return _points(key_points, y[:, None]), log_acceptance
+        return _points(uniform[2:].T, y[:, None]), log_acceptance
 
-    def _points(key, y):
-        w = uniforms(key, (len(y), len(low)), dtype)
+    def _points(w, y):
         # -log of a uniform number times the probability of the range, over V, then on top of B.
         share = -jnp.expm1(-jnp.exp(jnp.minimum(y + jnp.where(is_range, log_gap, -LOG_ZERO), _LARGE)))
         log_extra = jnp.log(-jnp.log1p(-w * share)) - y
@@ -106,4 +104,4 @@ def sample(
         g = jnp.exp(jnp.where(small, log_g, 0))
         return jnp.exp(-jnp.where(small, g * log1p_ratio(theta * g), jax.nn.softplus(t) / theta))
 
-    return fill(key, propose, num_rows, len(low), dtype)
+    return fill(key, propose, len(low) + 2, num_rows, len(low), dtype)

@@ -7,6 +7,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Key
 
+from jaxcop._numerics import uniforms
+
 MAX_ROUNDS = 1000
 """Rounds of as many proposals as rows are wanted, before the rest is given up."""
 
@@ -23,20 +25,19 @@ class Draws(NamedTuple):
     exact: Bool[Array, ""]
 
 
-def fill(key: Key[Array, ""], propose: Callable, num_rows: int, dim: int, dtype) -> Draws:
-    """The first ``num_rows`` accepted of the draws of ``propose(key, n) -> (points[n, d], log_acceptance[n])``.
+def fill(key: Key[Array, ""], propose: Callable, num_uniforms: int, num_rows: int, dim: int, dtype) -> Draws:
+    """The first ``num_rows`` accepted of the draws of ``propose(w[m, n]) -> (points[n, d], log_acceptance[n])``.
 
-    A proposal is accepted with probability exp(log_acceptance), which is at most 1 but for rounding. Proposals that are
-    NaN are not accepted.
+    w holds m = ``num_uniforms`` uniform numbers for every proposal. It is accepted with probability
+    exp(log_acceptance), at most 1 but for rounding, and never if it is NaN.
     """
     slack = 1e4 * float(jnp.finfo(dtype).eps)
 
     def step(state):
         points, count, rounds, accepted, exact = state
-        key_points, key_accept = jax.random.split(jax.random.fold_in(key, rounds))
-        new, log_acceptance = propose(key_points, num_rows)
-        coin = jnp.log(jax.random.uniform(key_accept, (num_rows,), dtype))
-        keep = (coin < log_acceptance) & jnp.isfinite(new).all(-1)
+        w = uniforms(jax.random.fold_in(key, rounds), (num_uniforms + 1, num_rows), dtype)
+        new, log_acceptance = propose(w[1:])
+        keep = (jnp.log(w[0]) < log_acceptance) & jnp.isfinite(new).all(-1)
         place = jnp.where(keep, count + jnp.cumsum(keep) - 1, num_rows)
         points = points.at[place].set(new, mode="drop")
         total = keep.sum()
@@ -47,4 +48,12 @@ def fill(key: Key[Array, ""], propose: Callable, num_rows: int, dim: int, dtype)
     points, count, rounds, accepted, exact = jax.lax.while_loop(
         lambda state: (state[1] < num_rows) & (state[2] < MAX_ROUNDS), step, start
     )
-    return Draws(points, jnp.arange(num_rows) < count, (accepted / (rounds * num_rows)).astype(dtype), exact)
+    # A product of floats: one of integers overflows at 2**31.
+    acceptance = accepted / (rounds.astype(dtype) * num_rows)
+    return Draws(points, jnp.arange(num_rows) < count, acceptance.astype(dtype), exact)
+
+
+def choose(w: Float[Array, " n"], log_weights: Float[Array, " k"]) -> Array:
+    """Which of k outcomes the uniform numbers ``w`` stand for, by its weight."""
+    total = jnp.cumsum(jax.nn.softmax(log_weights))
+    return jnp.minimum(jnp.searchsorted(total, w * total[-1]), len(log_weights) - 1)

@@ -10,6 +10,7 @@ Sources: Botev (2017); Botev and L'Ecuyer (2015).
 """
 
 import functools
+import math
 from typing import NamedTuple
 
 import jax
@@ -18,9 +19,8 @@ from jax.scipy.linalg import solve_triangular
 from jax.scipy.special import log_ndtr
 from jaxtyping import Array, Bool, Float, Key
 
-from jaxcop._numerics import uniforms
-from jaxcop.copulas._rejection import Draws, fill
-from jaxcop.copulas._truncated import INFINITE, draw, log_interval
+from jaxcop.copulas._rejection import Draws, choose, fill
+from jaxcop.copulas._truncated import INFINITE, draw, heights, log_interval
 
 _MAX_STEPS = 60
 _HALVINGS = 12
@@ -43,7 +43,7 @@ class Vector(NamedTuple):
 
 
 class _Box(NamedTuple):
-    """One component: bounds of F eps / r, and which coordinates are still random."""
+    """One component, its rows divided by the diagonal of F: ``factor`` is what is below it, and bounds of F eps / r."""
 
     factor: Float[Array, "d d"]
     low: Float[Array, " d"]
@@ -57,84 +57,88 @@ class _Tilt(NamedTuple):
     eta: Float[Array, ""]
 
 
-def _limits(low, high, offset, diagonal, mu):
-    """Bounds of eps_j - mu_j, given what the coordinates before add to the j-th of F eps."""
-    low, high = (low - offset) / diagonal, (high - offset) / diagonal
-    return jnp.clip(low, -INFINITE, INFINITE) - mu, jnp.clip(high, -INFINITE, INFINITE) - mu
+def _limits(low, high, offset, mu):
+    """Bounds of eps_j - mu_j, where the coordinates before add ``offset``."""
+    return jnp.clip(low - offset, -INFINITE, INFINITE) - mu, jnp.clip(high - offset, -INFINITE, INFINITE) - mu
 
 
 def _log_ratio(eps, r, tilt: _Tilt, box: _Box):
     """psi: log of the target over the proposal, up to the constants of the target."""
-    offset = jnp.sum(jnp.tril(box.factor, -1) * eps, -1)
-    limits = _limits(r * box.low, r * box.high, offset, jnp.diagonal(box.factor), tilt.mu)
-    terms = tilt.mu**2 / 2 - eps * tilt.mu + log_interval(*limits)
-    return jnp.sum(jnp.where(box.random, terms, 0)) + _radial(r, tilt.eta, box.df)
+    terms = tilt.mu**2 / 2 - eps * tilt.mu
+    terms += log_interval(*_limits(r * box.low, r * box.high, box.factor @ eps, tilt.mu))
+    return jnp.sum(jnp.where(box.random, terms, 0)) + (0 if box.df is None else _radial(r, tilt.eta, box.df))
 
 
 def _radial(r, eta, df):
-    return 0.0 if df is None else eta**2 / 2 - r * eta + (df - 1) * jnp.log(r) + log_ndtr(eta)
+    """log of r**(df - 1) exp(-r**2 / 2) over the density of N(eta, 1) above 0, up to a constant."""
+    return eta**2 / 2 - r * eta + (df - 1) * jnp.log(r) + log_ndtr(eta)
+
+
+def _gradient(eps, r, tilt: _Tilt, box: _Box):
+    """Derivatives of psi; those of what is not random are equations that keep it where it is."""
+    at_low, at_high = heights(*_limits(r * box.low, r * box.high, box.factor @ eps, tilt.mu))
+    shift = jnp.where(box.random, at_low - at_high, 0)
+    by_eps = jnp.where(box.random, shift @ box.factor - tilt.mu, eps)
+    by_mu = jnp.where(box.random, tilt.mu - eps + shift, tilt.mu)
+    by_r, by_eta = r - 1, tilt.eta
+    if box.df is not None:
+        by_r = jnp.sum(jnp.where(box.random, at_high * box.high - at_low * box.low, 0)) - tilt.eta + (box.df - 1) / r
+        by_eta = tilt.eta - r + jnp.exp(-(tilt.eta**2) / 2 - math.log(2 * math.pi) / 2 - log_ndtr(tilt.eta))
+    return jnp.concatenate([by_eps, by_r[None], by_mu, by_eta[None]])
 
 
 def _saddle(box: _Box) -> tuple[_Tilt, Array, Array]:
     """The tilt, the greatest psi under it, and whether they were found; else no tilt and the bound 0."""
     dim, dtype = len(box.low), box.low.dtype
-    zeros = jnp.zeros(dim, dtype)
-    start = jnp.ones((), dtype) if box.df is None else jnp.sqrt(box.df)
 
     def split(v):
         return v[:dim], v[dim], _Tilt(v[dim + 1 : -1], v[-1])
 
     def slope(v):
-        gradient = jax.grad(lambda v: _log_ratio(v[:dim], v[dim], split(v)[2], box))(v)
-        eps, r, tilt = split(v)
-        # What is not random stays where it is, by equations of its own.
-        fixed = jnp.concatenate([eps, (r - 1)[None], tilt.mu, tilt.eta[None]])
-        radial = jnp.full(1, box.df is not None)
-        return jnp.where(jnp.concatenate([box.random, radial, box.random, radial]), gradient, fixed)
+        return _gradient(*split(v), box)
 
-    steps = 2.0 ** -jnp.arange(_HALVINGS, dtype=dtype)
-
-    def norm(v):
+    def size_of(v):
         value = jnp.linalg.norm(slope(v))
         return jnp.where(jnp.isfinite(value), value, jnp.inf)
 
     def step(state):
         v, size, _, count = state
-        direction = jnp.linalg.solve(jax.jacfwd(slope)(v), slope(v))
-        tried = v - steps[:, None] * direction
-        sizes = jax.vmap(norm)(tried)
+        value, linear = jax.linearize(slope, v)
+        direction = jnp.linalg.solve(jax.vmap(linear, out_axes=1)(jnp.eye(len(v), dtype=dtype)), value)
+        tried = v - 2.0 ** -jnp.arange(_HALVINGS, dtype=dtype)[:, None] * direction
+        sizes = jax.vmap(size_of)(tried)
         best = jnp.argmin(sizes)
         better = sizes[best] < size
         return jnp.where(better, tried[best], v), jnp.where(better, sizes[best], size), better, count + 1
 
     least = 100 * float(jnp.finfo(dtype).eps)
-    first = jnp.concatenate([zeros, start[None], zeros, (0 * start if box.df is None else start)[None]])
+    start = jnp.zeros(2 * dim + 2, dtype).at[dim].set(1 if box.df is None else jnp.sqrt(box.df))
     v, size, _, _ = jax.lax.while_loop(
         lambda state: (state[1] > least) & state[2] & (state[3] < _MAX_STEPS),
         step,
-        (first, norm(first), jnp.array(True), 0),
+        (start, jnp.asarray(jnp.inf, dtype), jnp.array(True), 0),
     )
     eps, r, tilt = split(v)
     # By convexity the top is within about half the slope squared of here.
     top = _log_ratio(eps, r, tilt, box) + size**2
     found = (size < 1e-2) & jnp.isfinite(top)
     if box.df is not None:
+        # Below 1 the density of r has a pole.
         found &= box.df >= 1
-    tilt = jax.tree.map(lambda leaf: jnp.where(found, leaf, 0), tilt)
-    return tilt, jnp.where(found, top, 0), found
+    return jax.tree.map(lambda leaf: jnp.where(found, leaf, 0), tilt), jnp.where(found, top, 0), found
 
 
-def _radius(key, num_rows: int, tilt: _Tilt, found, df):
-    """Draws of r and their part of psi; without a tilt r is chi, which is its own proposal."""
+def _radius(w, power, tilt: _Tilt, found, df):
+    """Draws of r and their part of psi, from uniform numbers.
 
-    def tilted(key):
-        r = tilt.eta + draw(uniforms(key, (num_rows,), df.dtype), -tilt.eta, jnp.asarray(INFINITE, df.dtype))
-        return r, _radial(r, tilt.eta, df)
-
-    def plain(key):
-        return jnp.sqrt(2 * jax.random.gamma(key, df / 2, (num_rows,), df.dtype)), jnp.zeros(num_rows, df.dtype)
-
-    return jax.lax.cond(found, tilted, plain, key)
+    Without a tilt r is a chi variable, U**(1/df) times one of df + 2, which N(eta, 1) proposes under a bound.
+    """
+    eta = jnp.where(found, tilt.eta, jnp.sqrt(df + 1))
+    r = eta + draw(w, -eta, jnp.asarray(INFINITE, df.dtype))[0]
+    shape = jnp.where(found, df, df + 2)
+    value = _radial(r, eta, shape)
+    top = jnp.where(found, 0, _radial((shape - 1) / eta, eta, shape))
+    return jnp.where(found, r, r * power ** (1 / df)), value - top
 
 
 @functools.partial(jax.jit, static_argnames="num_rows")
@@ -160,34 +164,34 @@ def sample(key: Key[Array, ""], vector: Vector, num_rows: int) -> Draws:
         stretch, df = jnp.sqrt(df + square), df + is_value.sum()
 
     def bound(edge, side):
-        edge = jnp.where(is_value | jnp.isinf(edge), side * _NO_BOUND, (edge - centre) / stretch[:, None])
+        scale = stretch[:, None] * diagonal
+        edge = jnp.where(is_value | jnp.isinf(edge), side * _NO_BOUND, (edge - centre) / scale)
         return jnp.clip(edge, -_NO_BOUND, _NO_BOUND)
 
-    box = _Box(factor, bound(low, -1), bound(high, 1), ~is_value, df)
+    unit = jnp.tril(factor, -1) / diagonal[..., None]
+    box = _Box(unit, bound(low, -1), bound(high, 1), ~is_value, df)
     tilt, top, found = jax.vmap(_saddle, in_axes=(_Box(0, 0, 0, None, None),))(box)
     log_weights = log_weights + top
 
-    def propose(key, n):
-        key_component, key_radius, key_eps = jax.random.split(key, 3)
-        k = jax.random.categorical(key_component, log_weights, shape=(n,))
-        r, log_ratio = jnp.ones(n, low.dtype), jnp.zeros(n, low.dtype)
+    def propose(w):
+        k = choose(w[0], log_weights)
+        r, log_ratio = jnp.ones_like(w[0]), jnp.zeros_like(w[0])
         if df is not None:
-            r, log_ratio = _radius(key_radius, n, _Tilt(tilt.mu[0], tilt.eta[0]), found[0], df)
+            r, log_ratio = _radius(w[1], w[2], _Tilt(tilt.mu[0], tilt.eta[0]), found[0], df)
 
         def coordinate(carry, inputs):
             eps, log_ratio = carry
             j, w = inputs
             mu = tilt.mu[k, j]
-            offset = jnp.sum(factor[k, j] * eps, -1)
-            limits = _limits(r * box.low[k, j], r * box.high[k, j], offset, diagonal[k, j], mu)
-            value = jnp.where(box.random[j], mu + draw(w, *limits), 0)
-            term = mu**2 / 2 - value * mu + log_interval(*limits)
-            return (eps.at[:, j].set(value), log_ratio + jnp.where(box.random[j], term, 0)), None
+            offset = jnp.sum(unit[k, j] * eps, -1)
+            value, log_mass = draw(w, *_limits(r * box.low[k, j], r * box.high[k, j], offset, mu))
+            value = jnp.where(box.random[j], mu + value, 0)
+            log_ratio += jnp.where(box.random[j], mu**2 / 2 - value * mu + log_mass, 0)
+            return (eps.at[:, j].set(value), log_ratio), None
 
-        w = uniforms(key_eps, (len(low), n), low.dtype)
-        start = jnp.zeros((n, len(low)), low.dtype), log_ratio
-        (eps, log_ratio), _ = jax.lax.scan(coordinate, start, (jnp.arange(len(low)), w))
+        start = jnp.zeros((len(k), len(low)), low.dtype), log_ratio
+        (eps, log_ratio), _ = jax.lax.scan(coordinate, start, (jnp.arange(len(low)), w[3:]))
         x = centre[k] + (stretch[k] / r)[:, None] * jnp.einsum("nij,nj->ni", factor[k], eps)
         return x[:, jnp.argsort(order)], log_ratio - top[k]
 
-    return fill(key, propose, num_rows, len(low), low.dtype)
+    return fill(key, propose, len(low) + 3, num_rows, len(low), low.dtype)

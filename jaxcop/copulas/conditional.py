@@ -110,7 +110,7 @@ def _vector(family: str, params, given: Condition):
     if family == "gaussian":
         return _tilting.Vector(one, means, correlation[None], ndtri(low), ndtri(high), None), normal_cdf
     df = jnp.asarray(params.df, dtype)
-    ends = student_t_quantile(low, df), student_t_quantile(high, df)
+    ends = student_t_quantile(jnp.stack([low, high]), df)
     return _tilting.Vector(one, means, correlation[None], *ends, df), lambda x: student_t_cdf(x, df)
 
 
@@ -138,15 +138,16 @@ def sample(key: Key[Array, ""], copula: Copula, params, given: Condition, num_ro
     Sources: Botev (2017); Botev and L'Ecuyer (2015); Ding (2016); Hofert (2008).
 
     >>> from jaxcop.copulas import clayton
-    >>> draws = sample(jax.random.key(0), clayton.COPULA, clayton.Params(2.0), condition(3, {0: 0.01, 1: (0.0, 0.5)}), 4)
+    >>> given = condition(3, {0: 0.01, 1: (0.0, 0.5)})
+    >>> draws = sample(jax.random.key(0), clayton.COPULA, clayton.Params(2.0), given, 4)
     >>> draws.points.shape, bool(draws.filled.all()), bool((draws.points[:, 0] == 0.01).all())
     ((4, 3), True, True)
     """
     family = _family(copula)
     if family is None:
         raise ValueError(
-            f"copula: expected gaussian, student_t, clayton or a Gaussian mixture, got {copula.name}; fit one of those, "
-            "or keep the draws of copula.sample that meet the condition"
+            f"copula: expected gaussian, student_t, clayton or a Gaussian mixture, got {copula.name}; fit one of "
+            "those, or keep the draws of copula.sample that meet the condition"
         )
     _checks.whole(num_rows, "num_rows")
     if family == "gaussian_mixture":
