@@ -25,13 +25,13 @@ class Draws(NamedTuple):
     exact: Bool[Array, ""]
 
 
-def fill(key: Key[Array, ""], propose: Callable, num_uniforms: int, num_rows: int, dim: int, dtype) -> Draws:
+def fill(key: Key[Array, ""], propose: Callable, num_uniforms: int, num_rows: int, dim: int, dtype, size=0.0) -> Draws:
     """The first ``num_rows`` accepted of the draws of ``propose(w[m, n]) -> (points[n, d], log_acceptance[n])``.
 
     w holds m = ``num_uniforms`` uniform numbers for every proposal. It is accepted with probability
-    exp(log_acceptance), at most 1 but for rounding, and never if it is NaN.
+    exp(log_acceptance), at most 1 but for the rounding of numbers of ``size``, and never if it is NaN.
     """
-    slack = 1e4 * float(jnp.finfo(dtype).eps)
+    slack = float(jnp.finfo(dtype).eps) * (1e4 + 10 * size)
 
     def step(state):
         points, count, rounds, accepted, exact = state

@@ -171,7 +171,8 @@ def sample(key: Key[Array, ""], vector: Vector, num_rows: int) -> Draws:
     unit = jnp.tril(factor, -1) / diagonal[..., None]
     box = _Box(unit, bound(low, -1), bound(high, 1), ~is_value, df)
     tilt, top, found = jax.vmap(_saddle, in_axes=(_Box(0, 0, 0, None, None),))(box)
-    log_weights = log_weights + top
+    # A component without weight counts for nothing, whatever its numbers are.
+    log_weights = jnp.where(jnp.isnan(log_weights + top), -jnp.inf, log_weights + top)
 
     def propose(w):
         k = choose(w[0], log_weights)
@@ -194,4 +195,6 @@ def sample(key: Key[Array, ""], vector: Vector, num_rows: int) -> Draws:
         x = centre[k] + (stretch[k] / r)[:, None] * jnp.einsum("nij,nj->ni", factor[k], eps)
         return x[:, jnp.argsort(order)], log_ratio - top[k]
 
-    return fill(key, propose, len(low) + 3, num_rows, len(low), low.dtype)
+    return fill(
+        key, propose, len(low) + 3, num_rows, len(low), low.dtype, jnp.max(jnp.abs(tilt.mu)) ** 2 + jnp.max(tilt.eta**2)
+    )

@@ -67,19 +67,39 @@ def log_interval(low: Float[Array, "*b"], high: Float[Array, "*b"]) -> Float[Arr
     return _split(low, high)[0]
 
 
+def _heights(low, high):
+    """``heights`` of the interval turned to the left, and the height at its right end b plus b, free of cancellation."""
+    log_mass, (a, b, turned, far, b_far, log_mills, fall, _, _) = _split(low, high)
+    width = b - a
+    inverse = jnp.exp(-log_mills)
+    beyond = inverse / jnp.expm1(fall)
+    # 1 / M + b for b <= -4.
+    excess = -b_far * jnp.expm1(-power_series((4 / b_far) ** 2, _MILLS))
+    height = jnp.exp(-(jnp.where(far, 0, b) ** 2) / 2 - _LOG_SQRT_2PI - jnp.where(far, 0, log_mass))
+    right = jnp.where(far, inverse + beyond, height)
+    left = right * jnp.exp(-width * (width / 2 - b))
+    # An infinite bound beside one on the other side: no difference of squares.
+    left = jnp.where(a <= -INFINITE / 2, 0, left)
+    return turned, a, b, left, right, jnp.where(far, excess + beyond, height + b)
+
+
 @jax.custom_jvp
 def heights(low: Float[Array, "*b"], high: Float[Array, "*b"]) -> tuple[Float[Array, "*b"], Float[Array, "*b"]]:
     """The density of the normal between ``low`` and ``high`` at both ends: derivatives of -+ ``log_interval``."""
-    log_mass = log_interval(low, high) + _LOG_SQRT_2PI
-    return jnp.exp(-(low**2) / 2 - log_mass), jnp.exp(-(high**2) / 2 - log_mass)
+    turned, _, _, left, right, _ = _heights(low, high)
+    return jnp.where(turned, right, left), jnp.where(turned, left, right)
 
 
 @heights.defjvp
 def _heights_jvp(primals, tangents):
-    (low, high), (dlow, dhigh) = primals, tangents
-    at_low, at_high = heights(low, high)
-    change = at_low * dlow - at_high * dhigh
-    return (at_low, at_high), (at_low * (change - low * dlow), at_high * (change - high * dhigh))
+    turned, a, b, left, right, excess = _heights(*primals)
+    dlow, dhigh = tangents
+    da, db = jnp.where(turned, -dhigh, dlow), jnp.where(turned, -dlow, dhigh)
+    # The height h at an end x changes with h (left da - right db - x dx).
+    by_left = left * ((left + b - a) * da - excess * db - b * (da - db))
+    by_right = right * (left * da - excess * db)
+    value = jnp.where(turned, right, left), jnp.where(turned, left, right)
+    return value, (jnp.where(turned, by_right, by_left), jnp.where(turned, by_left, by_right))
 
 
 def draw(

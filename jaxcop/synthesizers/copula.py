@@ -9,6 +9,7 @@ from jaxtyping import Array, Float
 from jaxcop import _checks, margins, mixture
 from jaxcop.copulas import Copula, fitting, gaussian_mixture
 from jaxcop.synthesizers._contract import Synthesizer
+from jaxcop.synthesizers._given import of_copula
 
 
 class FittedCopula(NamedTuple):
@@ -43,7 +44,7 @@ def copula(family: str | Copula, *, method: str = "ml", margin: str = "empirical
         u = model.sample(key, fitted.copula.params, (n, fitted.margins.sorted.shape[-1]))
         return from_uniform(u, fitted.margins)
 
-    return Synthesizer(fit, sample, (), check)
+    return Synthesizer(fit, sample, (), check, of_copula(model, margin))
 
 
 class Regularisation(NamedTuple):
@@ -84,4 +85,5 @@ def gaussian_mixture_copula(num_components: int = 20, *, num_steps: int = 100) -
         u = gaussian_mixture.sample(key, fitted.copula.params, (n, fitted.margins.sorted.shape[-1]))
         return margins.MARGINS["empirical"].from_uniform(u, fitted.margins)
 
-    return Synthesizer(fit, sample, Regularisation(), check)
+    given = of_copula(gaussian_mixture.copula(num_components))
+    return Synthesizer(fit, sample, Regularisation(), check, given)
