@@ -96,8 +96,10 @@ def sample(
 
     def _points(w, y):
         # -log of a uniform number times the probability of the range, over V, then on top of B.
-        share = -jnp.expm1(-jnp.exp(jnp.minimum(y + jnp.where(is_range, log_gap, -LOG_ZERO), _LARGE)))
-        log_extra = jnp.log(-jnp.log1p(-w * share)) - y
+        log_share = jnp.minimum(y + jnp.where(is_range, log_gap, -LOG_ZERO), _LARGE)
+        share = -jnp.expm1(-jnp.exp(jnp.maximum(log_share, -_LARGE)))
+        # A share that underflows is a uniform number times its logarithm's exponential.
+        log_extra = jnp.where(log_share > -_LARGE / 2, jnp.log(-jnp.log1p(-w * share)), jnp.log(w) + log_share) - y
         log_g = jnp.logaddexp(jnp.where(is_range, log_b, LOG_ZERO), log_extra)
         t = jnp.log(theta) + log_g
         small = t < 0

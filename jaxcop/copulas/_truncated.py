@@ -68,7 +68,7 @@ def log_interval(low: Float[Array, "*b"], high: Float[Array, "*b"]) -> Float[Arr
 
 
 def _heights(low, high):
-    """``heights`` of the interval turned to the left, and the height at its right end b plus b, free of cancellation."""
+    """``heights`` of the interval turned to the left, and the height at its right end b plus b without cancellation."""
     log_mass, (a, b, turned, far, b_far, log_mills, fall, _, _) = _split(low, high)
     width = b - a
     inverse = jnp.exp(-log_mills)

@@ -61,7 +61,7 @@ def _noise(config: Config, params) -> tuple[Callable, Callable, Callable]:
 
 
 def of_vae(config: Config, scaling: str, latent: Callable) -> Callable | None:
-    """By importance resampling; ``latent(fitted) -> mixture.Params | None`` is the mixture in the place of the prior."""
+    """By importance resampling; ``latent(fitted)`` is the mixture in the place of the prior, or None."""
     if any(getattr(config, "levels", ())):
         return None
 

@@ -4,14 +4,13 @@ What is drawn exactly comes from the fitted model's own conditional distribution
 smallest and the greatest training value, and so do the conditions.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Float, Key
-from jaxtyping import Array
+from jaxtyping import Array, Float, Key
 
 from jaxcop import _checks, margins
 from jaxcop.copulas.conditional import Condition
@@ -30,8 +29,8 @@ class Report(NamedTuple):
     """How rows were drawn.
 
     ``method`` is ``exact``, ``importance`` (resampled draws, ``effective_size`` of them independent) or ``rejection``.
-    ``acceptance`` is the share of proposals kept, for importance the effective share. ``warning`` is empty, or says what
-    is doubtful about the rows.
+    ``acceptance`` is the share of proposals kept, for importance the effective share. ``warning`` is empty, or says
+    what is doubtful about the rows.
     """
 
     method: str
@@ -59,8 +58,8 @@ def training_range(fitted: Any) -> tuple[np.ndarray, np.ndarray] | None:
     return None
 
 
-def condition_of(synthesizer: Synthesizer, fitted: Any, given: Given) -> Condition:
-    """The bounds per column that ``given`` means; raises ValueError as :func:`sample_given` does."""
+def condition_of(synthesizer: Synthesizer, fitted: Any, given: Given, names: Sequence[str] | None = None) -> Condition:
+    """The bounds per column that ``given`` means; raises ValueError as :func:`sample_given` does, with ``names``."""
     dim, limits = num_columns(synthesizer, fitted), training_range(fitted)
     low, high = np.full(dim, -np.inf), np.full(dim, np.inf)
     if not given:
@@ -68,15 +67,18 @@ def condition_of(synthesizer: Synthesizer, fitted: Any, given: Given) -> Conditi
     for j, wanted in given.items():
         if isinstance(j, bool) or not isinstance(j, int | np.integer) or not 0 <= j < dim:
             raise ValueError(f"given: expected columns 0 to {dim - 1}, got {j!r}; count from 0")
+        name = f"{j}" if names is None else repr(names[j])
         a, b = wanted if isinstance(wanted, tuple) else (wanted, wanted)
         if not a <= b or (a == b and not np.isfinite(a)):
-            raise ValueError(f"given: expected a number or (low, high) with low < high, got {wanted!r} for column {j}")
+            raise ValueError(
+                f"given: expected a number or (low, high) with low < high, got {wanted!r} for column {name}"
+            )
         # To the precision of the training rows, or the smallest of them may be above itself.
         a, b = (float(np.asarray(end, limits[0].dtype)) if limits else float(end) for end in (a, b))
         if limits and (a > limits[1][j] or b < limits[0][j] or (a == b and not limits[0][j] <= a <= limits[1][j])):
             raise ValueError(
                 f"given: expected values within the training range {limits[0][j]:.6g} to {limits[1][j]:.6g} of column "
-                f"{j}, got {wanted!r}; nothing is known outside it"
+                f"{name}, got {wanted!r}; nothing is known outside it"
             )
         low[j], high[j] = a, b
     if (low == high).all():
@@ -127,8 +129,8 @@ def report_of(drawn: Drawn, method: str) -> Report:
     warning = ""
     if effective < LEAST_EFFECTIVE * num_rows:
         warning = (
-            f"the {num_rows} rows are worth {effective:.0f} independent ones, as few of the model's own draws come near "
-            "the condition; give fewer columns or wider ranges"
+            f"the {num_rows} rows are worth {effective:.0f} independent ones, as few of the model's own draws come "
+            "near the condition; give fewer columns or wider ranges"
         )
     return Report(method, num_rows, acceptance, effective, warning)
 

@@ -1,6 +1,7 @@
 """Rows for a purpose: tails, stress scenarios, and a column with a wanted distribution. All by conditional sampling."""
 
 from collections.abc import Callable, Hashable, Mapping, Sequence
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 import jax
@@ -95,7 +96,7 @@ def target(
     exact = num_rows * parts / parts.sum()
     counts = np.floor(exact).astype(int)
     counts[np.argsort(counts - exact, kind="stable")[: num_rows - counts.sum()]] += 1
-    bins = [(float(a), float(b)) for a, b in zip(ends[:-1], ends[1:], strict=True)]
+    bins = [(float(a), float(b)) for a, b in pairwise(ends)]
     return Target(bins, counts.tolist())
 
 

@@ -1,5 +1,6 @@
 """Data frames in, arrays and splits out; the only part of the package that knows pandas."""
 
+from jaxcop.tables.conditions import array_bounds, meets
 from jaxcop.tables.csv_files import check_formulas, read_csv, write_csv
 from jaxcop.tables.encoding import array_columns, decode, dequantise, encode
 from jaxcop.tables.frames import aligned_tables, concatenate, numeric_table
@@ -23,6 +24,7 @@ __all__ = [
     "Schema",
     "Split",
     "aligned_tables",
+    "array_bounds",
     "array_columns",
     "check_formulas",
     "concatenate",
@@ -36,6 +38,7 @@ __all__ = [
     "leaked_share",
     "leave_one_group_out",
     "load_splits",
+    "meets",
     "near_duplicates",
     "numeric_table",
     "read_csv",
