@@ -1,6 +1,7 @@
 """Conditions on the scale of the data and on data frames: agreement with rejection, exactness, refusals, purposes."""
 
 from dataclasses import replace
+from functools import partial
 
 import jax
 import jax.numpy as jnp
@@ -9,7 +10,8 @@ import pandas as pd
 import pytest
 from jaxcop import margins, synthesizers
 from jaxcop.synthesizers import rebalance, rebalance_table, sample_given, sample_table_given, stress, tail, target
-from jaxcop.synthesizers.conditional import condition_of
+from jaxcop.synthesizers._given import Drawn
+from jaxcop.synthesizers.conditional import condition_of, report_of
 from jaxcop.tables import array_bounds, infer_schema, meets
 from jaxcop.vae import Config, PosteriorMixture
 from scipy import stats
@@ -66,21 +68,13 @@ def test_a_value_is_set_and_the_rest_follow_it():
     rows, report = sample_given(jax.random.key(1), synthesizer, fitted, {0: value}, NUM_ROWS)
     assert (rows[:, 0] == np.float32(value)).all()
     assert report.warning == ""
-    correlation = np.asarray(fitted.copula.params.correlation, np.float64)
-    z = stats.norm.ppf(61.5 / 81)
-    u = np.asarray(margins.preimage(rows[0], rows[0], fitted.margins)[0])
-    assert abs(u[0] - 61.5 / 81) < 1e-5
-    expected = margins.MARGINS["empirical"].from_uniform(
-        jnp.asarray(
-            stats.norm.cdf(
-                correlation[0] * z
-                + np.sqrt(1 - correlation[0] ** 2) * np.random.default_rng(0).normal(size=(20_000, 3))
-            ),
-            "float32",
-        ),
-        fitted.margins,
-    )
-    assert stats.ks_2samp(rows[:, 2], np.asarray(expected)[:, 2]).pvalue > 1e-3
+    # Its u is halfway between those of its neighbours; the rest is the normal conditional through the margins.
+    correlation, z = np.asarray(fitted.copula.params.correlation, np.float64), stats.norm.ppf(61.5 / 81)
+    noise = np.random.default_rng(0).normal(size=(20_000, 3))
+    u = stats.norm.cdf(correlation[0] * z + np.sqrt(1 - correlation[0] ** 2) * noise)
+    expected = margins.MARGINS["empirical"].from_uniform(jnp.asarray(u, "float32"), fitted.margins)
+    for j in (1, 2):
+        assert stats.ks_2samp(rows[:, j], np.asarray(expected)[:, j]).pvalue > 1e-3
 
 
 def test_preimages_invert_the_margins():
@@ -89,7 +83,7 @@ def test_preimages_invert_the_margins():
     for name, margin in margins.MARGINS.items():
         u = jnp.stack([jnp.linspace(0.02, 0.98, 40)] * 2, 1)
         value = margin.from_uniform(u, fitted)
-        low, high = jax.vmap(lambda v: margins.preimage(v, v, fitted, name))(value)
+        low, high = jax.vmap(partial(margins.preimage, params=fitted, margin=name))(value, value)
         assert (low <= u + 1e-9).all()
         assert (high >= u - 1e-9).all()
         # Column 0 has no ties, so that a value inside has one u.
@@ -137,13 +131,12 @@ def test_families_without_a_form_are_rejected_from_and_take_no_values():
         sample_given(jax.random.key(0), synthesizer, fitted, {0: 1.0}, 5)
 
 
-def test_a_condition_that_a_vae_hardly_reaches_is_warned_of():
-    synthesizer, x = WEIGHTED["vae"], table()
-    fitted = fit(synthesizer, x)
-    wanted = {0: float(np.sort(x[:, 0])[-2]), 1: float(np.sort(x[:, 1])[1])}
-    _, report = sample_given(jax.random.key(0), synthesizer, fitted, wanted, 1000)
-    assert 0 < report.effective_size < 500
-    assert "independent ones" in report.warning
+def test_few_effective_rows_are_warned_of_and_missing_ones_refused():
+    rows, filled = jnp.ones((100, 2)), jnp.ones(100, bool)
+    assert report_of(Drawn(rows, filled, jnp.array(0.2), jnp.array(90.0)), "importance").warning == ""
+    assert "12 independent" in report_of(Drawn(rows, filled, jnp.array(0.0), jnp.array(12.0)), "importance").warning
+    with pytest.raises(ValueError, match="99 of 100 rows"):
+        report_of(Drawn(rows, filled.at[-1].set(False), jnp.array(0.1), jnp.array(99.0)), "exact")
 
 
 def test_stress_and_tail_and_targets():

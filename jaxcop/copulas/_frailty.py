@@ -106,4 +106,4 @@ def sample(
         g = jnp.exp(jnp.where(small, log_g, 0))
         return jnp.exp(-jnp.where(small, g * log1p_ratio(theta * g), jax.nn.softplus(t) / theta))
 
-    return fill(key, propose, len(low) + 2, num_rows, len(low), dtype)
+    return fill(key, propose, len(low) + 2, num_rows, len(low), dtype, jnp.abs(top))

@@ -22,7 +22,7 @@ from jaxtyping import Array, Bool, Float, Key
 from jaxcop.copulas._rejection import Draws, choose, fill
 from jaxcop.copulas._truncated import INFINITE, draw, heights, log_interval
 
-_MAX_STEPS = 60
+_MAX_STEPS = 100
 _HALVINGS = 12
 # Larger than any bound that a float32 times a chi variable can hold.
 _NO_BOUND = 1e30
@@ -75,14 +75,15 @@ def _radial(r, eta, df):
 
 
 def _gradient(eps, r, tilt: _Tilt, box: _Box):
-    """Derivatives of psi; those of what is not random are equations that keep it where it is."""
+    """Derivatives of psi, in r by its logarithm; those of what is not random are equations that keep it where it is."""
     at_low, at_high = heights(*_limits(r * box.low, r * box.high, box.factor @ eps, tilt.mu))
     shift = jnp.where(box.random, at_low - at_high, 0)
     by_eps = jnp.where(box.random, shift @ box.factor - tilt.mu, eps)
     by_mu = jnp.where(box.random, tilt.mu - eps + shift, tilt.mu)
-    by_r, by_eta = r - 1, tilt.eta
+    by_r, by_eta = jnp.log(r), tilt.eta
     if box.df is not None:
-        by_r = jnp.sum(jnp.where(box.random, at_high * box.high - at_low * box.low, 0)) - tilt.eta + (box.df - 1) / r
+        by_r = r * jnp.sum(jnp.where(box.random, at_high * box.high - at_low * box.low, 0))
+        by_r += box.df - 1 - r * tilt.eta
         by_eta = tilt.eta - r + jnp.exp(-(tilt.eta**2) / 2 - math.log(2 * math.pi) / 2 - log_ndtr(tilt.eta))
     return jnp.concatenate([by_eps, by_r[None], by_mu, by_eta[None]])
 
@@ -92,7 +93,7 @@ def _saddle(box: _Box) -> tuple[_Tilt, Array, Array]:
     dim, dtype = len(box.low), box.low.dtype
 
     def split(v):
-        return v[:dim], v[dim], _Tilt(v[dim + 1 : -1], v[-1])
+        return v[:dim], jnp.exp(v[dim]), _Tilt(v[dim + 1 : -1], v[-1])
 
     def slope(v):
         return _gradient(*split(v), box)
@@ -112,7 +113,9 @@ def _saddle(box: _Box) -> tuple[_Tilt, Array, Array]:
         return jnp.where(better, tried[best], v), jnp.where(better, sizes[best], size), better, count + 1
 
     least = 100 * float(jnp.finfo(dtype).eps)
-    start = jnp.zeros(2 * dim + 2, dtype).at[dim].set(1 if box.df is None else jnp.sqrt(box.df))
+    # r so small that no bound is far out on the scale of eps.
+    depth = jnp.max(jnp.where(box.random, jnp.maximum(box.low, -box.high), 0), initial=1)
+    start = jnp.zeros(2 * dim + 2, dtype).at[dim].set(0 if box.df is None else jnp.log(box.df) / 2 - jnp.log(depth))
     v, size, _, _ = jax.lax.while_loop(
         lambda state: (state[1] > least) & state[2] & (state[3] < _MAX_STEPS),
         step,
