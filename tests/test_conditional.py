@@ -13,7 +13,7 @@ from families import CASES
 from tolerance import assert_close
 
 KNOWN = [case for case in CASES if conditional.is_exact(case.copula)]
-QUICK = ("gaussian mixture d=3 float32", "student_t d=3 4.0 float64", "clayton d=3 2.0 float32")
+QUICK = ("gaussian mixture d=3 float32", "clayton d=3 2.0 float32")
 CONDITIONS = (
     {1: (0.8, 1.0)},
     {0: (0.9, 1.0), 1: (0.0, 0.35)},
@@ -24,7 +24,7 @@ CONDITIONS = (
 )
 # Rows of a slab are within 0.002 of the value, which moves the others by less than a test of 2,000 rows sees.
 NUM_ROWS, NUM_REJECTION, HALF_SLAB = 2000, 1_000_000, 0.002
-NUM_TESTS = 40
+NUM_TESTS, LEAST_KEPT = 40, 500
 
 
 def condition(dim, given, dtype) -> conditional.Condition:
@@ -59,6 +59,7 @@ def test_draws_are_those_of_rejection(case, dtype):
     everything = np.asarray(
         case.copula.sample(jax.random.key(99), case.params("float64"), (NUM_REJECTION, case.dim)), np.float64
     )
+    compared = 0
     for seed, given in enumerate(CONDITIONS):
         draws = run(case, dtype, given, seed)
         points = np.asarray(draws.points)
@@ -71,19 +72,24 @@ def test_draws_are_those_of_rejection(case, dtype):
         for j, wanted in given.items():
             low, high = wanted if isinstance(wanted, tuple) else (wanted - HALF_SLAB, wanted + HALF_SLAB)
             kept = kept[(kept[:, j] >= low) & (kept[:, j] <= high)]
-        assert len(kept) > 500
+        if len(kept) < LEAST_KEPT:
+            continue
+        compared += 1
         drawn = [j for j in range(case.dim) if not isinstance(given.get(j), float)]
         # The difference of two columns sees their dependence.
         looks = [(points[:, j], kept[:, j]) for j in drawn]
         looks += [(points[:, j] - points[:, drawn[0]], kept[:, j] - kept[:, drawn[0]]) for j in drawn[1:]]
         for mine, theirs in looks:
             assert stats.ks_2samp(mine, theirs).pvalue > 0.01 / NUM_TESTS, (given, seed)
+    # Corners against the dependence hold too few rows of a million to compare with.
+    assert compared >= 4
 
 
 R = np.array([[1.0, 0.8, -0.3], [0.8, 1.0, 0.1], [-0.3, 0.1, 1.0]])
 
 
-@pytest.mark.parametrize("df", [None, pytest.param(1.5, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("df", [None, 1.5])
 def test_conditionals_of_scipy(df):
     """Two values given: the third is normal, or t with df + 2 and a scale that grows with the values."""
     copula, params = (gaussian.COPULA, gaussian.Params(jnp.array(R)))
@@ -184,15 +190,22 @@ def test_intervals_of_the_normal_far_out(dtype):
     expected = special.log_ndtr(b) + np.log1p(-np.exp(special.log_ndtr(a) - special.log_ndtr(b)))
     # Near the centre a narrow interval is a difference of probabilities.
     loose = {"float32": 1e-3, "float64": 1e-9}[dtype]
-    assert_close(np.asarray(log_interval(jnp.asarray(low), jnp.asarray(high))), expected, rtol=loose, atol=loose)
+    assert_close(np.asarray(jax.jit(log_interval)(low, high)), expected, rtol=loose, atol=loose)
     w = rng.uniform(size=400)
-    x = np.asarray(draw(jnp.asarray(w, dtype), jnp.asarray(low), jnp.asarray(high))[0])
+    x = np.asarray(jax.jit(draw)(w.astype(dtype), low, high)[0])
     assert ((x >= low) & (x <= high)).all()
     if dtype == "float64":
         scale = np.minimum(high - low, 1 / np.maximum(1, np.abs(b)))
         assert np.abs((x - stats.truncnorm.ppf(w, low, high)) / scale).max() < 1e-5
-        slope = jax.grad(lambda a, b: log_interval(a, b))(jnp.float64(0.3), jnp.float64(1.1))
-        assert_close(-heights(jnp.float64(0.3), jnp.float64(1.1))[0], np.asarray(slope))
+        # Ends of intervals in the centre and far from it: first and second derivatives.
+        ends, step = (np.array([0.3, -9.0, 40.0]), np.array([1.1, -7.5, 41.0])), 1e-6
+        at_low, at_high = heights(*ends)
+        slope = (log_interval(ends[0] + step, ends[1]) - log_interval(ends[0] - step, ends[1])) / (2 * step)
+        assert_close(-at_low, slope, rtol=1e-6, atol=1e-6)
+        _, second = jax.jvp(heights, ends, (np.zeros(3), np.ones(3)))
+        numeric = (heights(ends[0], ends[1] + step)[1] - heights(ends[0], ends[1] - step)[1]) / (2 * step)
+        assert_close(second[1], numeric, rtol=1e-5, atol=1e-6)
+        assert (at_high > 0).all()
 
 
 CLAYTON = clayton.Params(jnp.array(2.0))
@@ -208,6 +221,7 @@ def test_other_numbers_and_other_coordinates_compile_nothing():
     assert len(set(sizes)) == 1
 
 
+@pytest.mark.slow
 def test_a_batch_of_conditions_under_vmap_is_each_of_them():
     bounds = [conditional.condition(3, given) for given in ({0: 0.2}, {1: (0.9, 1.0)})]
     together = jax.tree.map(lambda *ends: jnp.stack(ends), *bounds)
@@ -218,6 +232,7 @@ def test_a_batch_of_conditions_under_vmap_is_each_of_them():
         assert_close(both[i], alone.points)
 
 
+@pytest.mark.slow
 def test_what_cannot_be_drawn_is_flagged_and_nan():
     # Beyond what floats hold: the draws stop instead of being others than asked for.
     params = gaussian.Params(jnp.eye(2, dtype="float32").at[0, 1].set(-0.9999999).at[1, 0].set(-0.9999999))

@@ -60,6 +60,7 @@ def test_ranges_agree_with_rejection(name):
         assert stats.kstwobign.sf(distance * np.sqrt(share * NUM_ROWS * len(kept) / (NUM_ROWS + len(kept)))) > 1e-3 / 3
 
 
+@pytest.mark.slow
 def test_a_value_is_set_and_the_rest_follow_it():
     synthesizer, x = EXACT["copula_gaussian"], table()
     fitted = fit(synthesizer, x)
@@ -153,6 +154,7 @@ def test_stress_and_tail_and_targets():
     assert target(7, values=[2.0, 1.0]) == ([1.0, 2.0], [3, 4])
 
 
+@pytest.mark.slow
 def test_rebalanced_columns_have_the_wanted_shares_and_keep_the_dependence():
     synthesizer, x = EXACT["smoothed"], table()
     fitted = fit(synthesizer, x)
@@ -276,12 +278,14 @@ def test_bounds_of_cells_reach_beyond_the_first_and_the_last():
     assert (round(low, 9), round(high, 9)) == (1.245, 1.255)
 
 
+@pytest.mark.slow
 def test_rebalanced_data_frames(model):
     rows, _ = rebalance_table(jax.random.key(3), model, "count", target(30, values=[1, 2, 4]))
     assert rows["count"].value_counts().to_dict() == {1: 10, 2: 10, 4: 10}
     assert rows.index.tolist() == list(range(30))
 
 
+@pytest.mark.slow
 def test_other_numbers_compile_nothing(model):
     counted = []
     built = synthesizers.smoothed()

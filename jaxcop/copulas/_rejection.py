@@ -25,7 +25,9 @@ class Draws(NamedTuple):
     exact: Bool[Array, ""]
 
 
-def fill(key: Key[Array, ""], propose: Callable, num_uniforms: int, num_rows: int, dim: int, dtype, size=0.0) -> Draws:
+def fill(
+    key: Key[Array, ""], propose: Callable, num_uniforms: int, num_rows: int, dim: int, dtype, size: Array
+) -> Draws:
     """The first ``num_rows`` accepted of the draws of ``propose(w[m, n]) -> (points[n, d], log_acceptance[n])``.
 
     w holds m = ``num_uniforms`` uniform numbers for every proposal. It is accepted with probability
@@ -49,8 +51,8 @@ def fill(key: Key[Array, ""], propose: Callable, num_uniforms: int, num_rows: in
         lambda state: (state[1] < num_rows) & (state[2] < MAX_ROUNDS), step, start
     )
     # A product of floats: one of integers overflows at 2**31.
-    acceptance = accepted / (rounds.astype(dtype) * num_rows)
-    return Draws(points, jnp.arange(num_rows) < count, acceptance.astype(dtype), exact)
+    acceptance = jnp.asarray(accepted, dtype) / (jnp.asarray(rounds, dtype) * num_rows)
+    return Draws(points, jnp.arange(num_rows) < count, acceptance, exact)
 
 
 def choose(w: Float[Array, " n"], log_weights: Float[Array, " k"]) -> Array:

@@ -173,7 +173,7 @@ def sample(key: Key[Array, ""], vector: Vector, num_rows: int) -> Draws:
 
     unit = jnp.tril(factor, -1) / diagonal[..., None]
     box = _Box(unit, bound(low, -1), bound(high, 1), ~is_value, df)
-    tilt, top, found = jax.vmap(_saddle, in_axes=(_Box(0, 0, 0, None, None),))(box)
+    tilt, top, found = jax.vmap(lambda f, a, b: _saddle(_Box(f, a, b, ~is_value, df)))(box.factor, box.low, box.high)
     # A component without weight counts for nothing, whatever its numbers are.
     log_weights = jnp.where(jnp.isnan(log_weights + top), -jnp.inf, log_weights + top)
 

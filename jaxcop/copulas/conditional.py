@@ -6,6 +6,7 @@ when only numbers change, nor when other coordinates are given.
 """
 
 import functools
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import jax
@@ -31,7 +32,7 @@ class Condition(NamedTuple):
     high: Float[Array, " d"]
 
 
-def condition(dim: int, given: dict[int, float | tuple[float, float]]) -> Condition:
+def condition(dim: int, given: Mapping[int, float | tuple[float, float]]) -> Condition:
     """The condition that the coordinates in ``given`` have a value or lie in a range ``(low, high)``.
 
     Raises ValueError for a coordinate that does not exist, a value outside (0, 1), or a range that is empty or not
@@ -45,7 +46,7 @@ def condition(dim: int, given: dict[int, float | tuple[float, float]]) -> Condit
         if not isinstance(j, int | np.integer) or not 0 <= j < dim:
             raise ValueError(f"given: expected coordinates 0 to {dim - 1}, got {j!r}; count from 0")
         low[j], high[j] = wanted if isinstance(wanted, tuple) else (wanted, wanted)
-    return _check(Condition(low, high), dim)
+    return _check(Condition(jnp.asarray(low), jnp.asarray(high)), dim)
 
 
 def _check(given: Condition, dim: int | None = None) -> Condition:
@@ -53,10 +54,9 @@ def _check(given: Condition, dim: int | None = None) -> Condition:
     if low.ndim != 1 or low.shape != high.shape or len(low) < 2 or (dim is not None and len(low) != dim):
         wanted = "[d] with d >= 2" if dim is None else f"[{dim}]"
         raise ValueError(f"condition: expected low and high of shape {wanted}, got {low.shape} and {high.shape}")
-    ends = [concrete(end) for end in (low, high)]
-    if ends[0] is None or ends[1] is None:
+    a, b = concrete(low), concrete(high)
+    if a is None or b is None:
         return Condition(low, high)
-    a, b = ends
     wrong = ~((a >= 0) & (a <= b) & (b <= 1)) | ((a == b) & ((a <= 0) | (a >= 1)))
     if wrong.any():
         j = int(wrong.argmax())
@@ -110,14 +110,14 @@ def _vector(family: str, params, given: Condition):
     if family == "gaussian":
         return _tilting.Vector(one, means, correlation[None], ndtri(low), ndtri(high), None), normal_cdf
     df = jnp.asarray(params.df, dtype)
-    ends = student_t_quantile(jnp.stack([low, high]), df)
-    return _tilting.Vector(one, means, correlation[None], *ends, df), lambda x: student_t_cdf(x, df)
+    low, high = student_t_quantile(jnp.stack([low, high]), df)
+    return _tilting.Vector(one, means, correlation[None], low, high, df), lambda x: student_t_cdf(x, df)
 
 
 @functools.partial(jax.jit, static_argnames=("family", "num_rows"))
 def _sample(key, params, given: Condition, family: str, num_rows: int) -> Draws:
     if family == "clayton":
-        draws = _frailty.sample(key, jnp.asarray(params.theta, given.low.dtype), *given, num_rows)
+        draws = _frailty.sample(key, jnp.asarray(params.theta, given.low.dtype), given.low, given.high, num_rows)
         points = draws.points
     else:
         vector, back = _vector(family, params, given)

@@ -82,7 +82,7 @@ def conditional_gallery(
     copulas: Mapping[str, tuple[Copula, Any]],
     *,
     value: float = 0.95,
-    scenario: float = 0.9,
+    scenario: float = 0.75,
     seed: int = 0,
 ) -> Path:
     """Two panels per copula of two dimensions: draws of a stress scenario, and of one coordinate given the other.
@@ -102,8 +102,8 @@ def conditional_gallery(
         stressed = np.asarray(conditional.sample(key, copula, params, beyond, 400).points)
         exact = np.asarray(conditional.sample(key, copula, params, given, 20_000).points[:, 1])
         slab = every[np.abs(every[:, 0] - value) < 0.005, 1]
-        column[0].plot(*every[:800].T, ".", color=GREY, markersize=2)
-        column[0].plot(*stressed.T, ".", color=COLOURS[1], markersize=2.5)
+        column[0].plot(*every[:800].T, ".", color=GREY, markersize=1.5, alpha=0.6)
+        column[0].plot(*stressed.T, ".", color=COLOURS[1], markersize=2)
         column[0].set(xlim=(0, 1), ylim=(0, 1), xticks=(0, 1), yticks=(0, 1), aspect="equal", title=title)
         column[1].hist(exact, bins, density=True, color=COLOURS[0], alpha=0.5, label="exact")
         column[1].hist(slab, bins, density=True, histtype="step", color="black", label="rejection")

@@ -46,7 +46,7 @@ def of_copula(model: Copula, margin: str = "empirical") -> Callable | None:
         return None
 
     def given(key, fitted, condition, n: int):
-        bounds = conditional.Condition(*margins.preimage(*condition, fitted.margins, margin))
+        bounds = conditional.Condition(*margins.preimage(condition.low, condition.high, fitted.margins, margin))
         draws = conditional.sample(key, model, fitted.copula.params, bounds, n)
         return _from_uniform(draws, draws.points, condition, fitted.margins, margin)
 
@@ -55,7 +55,7 @@ def of_copula(model: Copula, margin: str = "empirical") -> Callable | None:
 
 def of_smoothed(key, fitted, condition, n: int) -> Drawn:
     """Exact: the smoothed bootstrap is a Gaussian mixture of normal scores with a component at every row."""
-    low, high = (ndtri(end) for end in margins.preimage(*condition, fitted.margins))
+    low, high = (ndtri(end) for end in margins.preimage(condition.low, condition.high, fitted.margins))
     rows = fitted.rows
     means = jnp.where(rows.mask[:, None], rows.x, 0)
     covariances = jnp.broadcast_to(fitted.kernel @ fitted.kernel.T, (len(means), *fitted.kernel.shape))

@@ -69,7 +69,7 @@ def of_vae(config: Config, scaling: str, latent: Callable) -> Callable | None:
         trained: Trained = fitted.trained
         dtype, columns = trained.vector.dtype, fitted.scaling[0].shape[-1]
         if scaling == "normal_scores":
-            low, high = (ndtri(end) for end in margins.preimage(*condition, fitted.scaling))
+            low, high = (ndtri(end) for end in margins.preimage(condition.low, condition.high, fitted.scaling))
         else:
             low, high = ((end - fitted.scaling.mean) / fitted.scaling.sd for end in condition)
         low, high = low.astype(dtype), high.astype(dtype)

@@ -154,7 +154,7 @@ def sample_given(
     >>> rng = np.random.default_rng(0)
     >>> x = rng.multivariate_normal([0, 0], [[1, 0.9], [0.9, 1]], size=200)
     >>> generator = synthesizers.copula("gaussian", method="itau")
-    >>> fitted = generator.fit(jax.random.key(0), x, np.ones(200, bool), ())
+    >>> fitted = jax.jit(generator.fit)(jax.random.key(0), x, np.ones(200, bool), ())
     >>> rows, report = sample_given(jax.random.key(1), generator, fitted, {0: 1.5}, 500)
     >>> set(rows[:, 0].tolist()), bool(abs(rows[:, 1].mean() - 1.35) < 0.15), report.method
     ({1.5}, True, 'exact')

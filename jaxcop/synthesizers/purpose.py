@@ -60,8 +60,8 @@ def tail(table, column: Hashable, share: float = 0.05, *, side: str = "upper") -
 class Target(NamedTuple):
     """A wanted distribution of one column: ranges or values, and how many rows each gets."""
 
-    wanted: list[float | tuple[float, float]]
-    counts: list[int]
+    wanted: Sequence[float | tuple[float, float]]
+    counts: Sequence[int]
 
 
 def target(

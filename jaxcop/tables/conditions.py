@@ -96,6 +96,8 @@ def _interval(column: Column, wanted: Wanted, where: str) -> tuple[float, float]
 def _nearest(cells: float, rounded) -> float:
     """The whole number that ``cells`` is but for rounding, else the next one inside."""
     near = np.rint(cells)
+    if not np.isfinite(cells):
+        return cells
     return float(near if abs(near - cells) <= 1e-9 * max(1.0, abs(near)) else rounded(cells))
 
 
