@@ -261,7 +261,7 @@ def test_bad_conditions_on_data_frames(model, given, message):
 
 def test_a_synthesizer_without_a_form_falls_back_to_rejection(model, monkeypatch):
     plain = synthesizers.smoothed()._replace(given=None)
-    monkeypatch.setitem(synthesizers.NAMED, "smoothed", lambda rows: plain)
+    monkeypatch.setitem(synthesizers.NAMED, "smoothed", lambda *sizes: plain)
     rows, report = sample_table_given(jax.random.key(1), model, 60, {"rock": "granite", "count": 3})
     assert report.method == "rejection"
     assert meets(rows, {"rock": "granite", "count": 3}).all()
