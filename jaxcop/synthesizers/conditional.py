@@ -96,16 +96,20 @@ def unattainable(count: int, num_rows: int, acceptance: float) -> ValueError:
 
 
 def rejection(draw: Callable, keep: Callable, num_rows: int, join: Callable) -> tuple[Any, Report]:
-    """The first ``num_rows`` of the batches ``draw(i)`` that ``keep(batch)``, a boolean for each row, is true of.
+    """The first ``num_rows`` of the batches ``draw(i)`` of ``BATCH`` rows that ``keep(batch)`` is true of.
 
-    ``join`` makes one table of a list of (batch, numbers of rows). Raises ValueError after ``MAX_PROPOSALS`` rows.
+    ``keep`` gives a boolean for each row, ``join`` makes one table of a list of (batch, numbers of rows). Raises
+    ValueError after ``MAX_PROPOSALS`` rows.
     """
     parts, count, proposed = [], 0, 0
     while count < num_rows and proposed < MAX_PROPOSALS:
-        batch = draw(len(parts))
+        batch = draw(proposed // BATCH)
         kept = np.flatnonzero(keep(batch))
         proposed += len(batch)
-        parts.append((batch, kept[: num_rows - count]))
+        if len(kept):
+            # What is not kept does not stay in memory.
+            rows = join([(batch, kept[: num_rows - count])])
+            parts.append((rows, np.arange(len(rows))))
         count += len(kept)
     acceptance = count / proposed
     if count < num_rows:
