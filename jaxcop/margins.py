@@ -103,6 +103,36 @@ MARGINS = {
 }
 
 
+def preimage(
+    low: Float[Array, " d"], high: Float[Array, " d"], params: Params, margin: str = "empirical"
+) -> tuple[Float[Array, " d"], Float[Array, " d"]]:
+    """The u for which ``from_uniform(u)`` lies from ``low`` to ``high``, column by column, as an interval.
+
+    A value between two order statistics has one u; a tied value, the smallest and the greatest have an interval.
+
+    >>> ends = preimage(jnp.array([2.0]), jnp.array([3.5]), fit(jnp.array([[1.0], [2.0], [2.0], [5.0]])))
+    >>> [round(float(end[0]), 3) for end in ends]
+    [0.4, 0.7]
+    """
+    low, high = as_float(low).astype(params.sorted.dtype), as_float(high).astype(params.sorted.dtype)
+    count = params.count
+
+    def position(x, ordered, side):
+        above = jnp.searchsorted(ordered, x, side=side)
+        right = jnp.clip(above, 1, (count - 1).astype(int))
+        left = ordered[right - 1]
+        step = ordered[right] - left
+        place = right - 1 + jnp.where(step > 0, (x - left) / jnp.where(step > 0, step, 1), 0)
+        return jnp.where(above == 0, -jnp.inf, jnp.where(above >= count, jnp.inf, place))
+
+    def uniform(x, side):
+        place = jax.vmap(position, in_axes=(0, 1, None))(x, params.sorted, side)
+        u = (place + 1) / (count + 1) if margin == "empirical" else place / (count - 1)
+        return jnp.clip(u, 0, 1).astype(x.dtype)
+
+    return uniform(low, "left"), uniform(high, "right")
+
+
 def normal_scores(x: Float[Array, "*b d"], params: Params) -> Float[Array, "*b d"]:
     r"""Normal scores :math:`\Phi^{-1}(\hat F_j(x_j))` under the empirical margins."""
     return ndtri(MARGINS["empirical"].to_uniform(x, params))

@@ -1,6 +1,17 @@
 """Copula families as pure functions, and their estimation."""
 
-from jaxcop.copulas import clayton, frank, gaussian, gaussian_mixture, gumbel, independence, joe, latent, student_t
+from jaxcop.copulas import (
+    clayton,
+    conditional,
+    frank,
+    gaussian,
+    gaussian_mixture,
+    gumbel,
+    independence,
+    joe,
+    latent,
+    student_t,
+)
 from jaxcop.copulas._contract import Copula, TailDependence
 from jaxcop.copulas._table import FAMILIES
 from jaxcop.copulas.blend import mixture_of
@@ -23,6 +34,7 @@ __all__ = [
     "StandardErrors",
     "TailDependence",
     "clayton",
+    "conditional",
     "cross_validated",
     "fit",
     "frank",

@@ -1,4 +1,4 @@
-"""Pictures of copulas: what a family's dependence looks like, and where its tails are."""
+"""Pictures of copulas: what a family's dependence looks like, where its tails are, and draws under a condition."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -10,7 +10,7 @@ import numpy as np
 from jax.scipy.special import ndtr
 from matplotlib.figure import Figure
 
-from jaxcop.copulas import Copula
+from jaxcop.copulas import Copula, conditional
 from jaxcop.report.figures import COLOURS, GREY, save
 
 _PER_BAND = 5
@@ -75,3 +75,40 @@ def _mark_tail(axes, corner: float, value: float) -> None:
         color="black",
         bbox={"boxstyle": "round,pad=0.15", "facecolor": "white", "edgecolor": "none", "alpha": 0.8},
     )
+
+
+def conditional_gallery(
+    path: str | Path,
+    copulas: Mapping[str, tuple[Copula, Any]],
+    *,
+    value: float = 0.95,
+    scenario: float = 0.75,
+    seed: int = 0,
+) -> Path:
+    """Two panels per copula of two dimensions: draws of a stress scenario, and of one coordinate given the other.
+
+    Above, unconditional draws and draws with both coordinates beyond ``scenario``. Below, the second coordinate given
+    that the first is ``value``: the exact draws, and those that rejection keeps of a slab 0.01 wide, as a line.
+    """
+    if not copulas:
+        raise ValueError("copulas: expected at least one, got none; map a title to (copula, params)")
+    figure = Figure(figsize=(2.4 * len(copulas) + 0.6, 5.0), layout="constrained")
+    grid = figure.subplots(2, len(copulas), squeeze=False)
+    key, bins = jax.random.key(seed), np.linspace(0, 1, 31)
+    beyond = conditional.condition(2, {0: (scenario, 1.0), 1: (scenario, 1.0)})
+    given = conditional.condition(2, {0: value})
+    for column, (title, (copula, params)) in zip(grid.T, copulas.items(), strict=True):
+        every = np.asarray(copula.sample(key, params, (500_000, 2)))
+        stressed = np.asarray(conditional.sample(key, copula, params, beyond, 400).points)
+        exact = np.asarray(conditional.sample(key, copula, params, given, 20_000).points[:, 1])
+        slab = every[np.abs(every[:, 0] - value) < 0.005, 1]
+        column[0].plot(*every[:800].T, ".", color=GREY, markersize=1.5, alpha=0.6)
+        column[0].plot(*stressed.T, ".", color=COLOURS[1], markersize=2)
+        column[0].set(xlim=(0, 1), ylim=(0, 1), xticks=(0, 1), yticks=(0, 1), aspect="equal", title=title)
+        column[1].hist(exact, bins, density=True, color=COLOURS[0], alpha=0.5, label="exact")
+        column[1].hist(slab, bins, density=True, histtype="step", color="black", label="rejection")
+        column[1].set(xlim=(0, 1), xticks=(0, 1), yticks=(), xlabel="second coordinate")
+    grid[0, 0].set_ylabel(f"both beyond {scenario:g} (colour)\namong all draws (grey)")
+    grid[1, 0].set_ylabel(f"density given\nfirst = {value:g}")
+    grid[1, 0].legend(frameon=False, fontsize=8, loc="upper left")
+    return save(figure, path)

@@ -17,9 +17,11 @@ class Synthesizer(NamedTuple):
         sample: ``sample(key, fitted, n) -> rows[n, d]`` in the units of ``x``; ``n`` is static.
         hyper: default of the traced hyper-parameters (a NamedTuple of numbers, or ``()``): a tuning axis.
         check: ``check(x, hyper)`` raises ``ValueError`` before anything is compiled.
+        given: ``given(key, fitted, condition, n) -> Drawn`` (see ``synthesizers.sample_given``), or None.
     """
 
     fit: Callable[..., Any]
     sample: Callable[..., Any]
     hyper: Any
     check: Callable[..., None]
+    given: Callable[..., Any] | None = None

@@ -10,6 +10,7 @@ from jaxtyping import Array, Bool, Float
 from jaxcop import _checks, margins
 from jaxcop._numerics import normal_cdf
 from jaxcop.imbalanced import bootstrap as bootstrap_kernel
+from jaxcop.synthesizers import _given
 from jaxcop.synthesizers._contract import Synthesizer
 
 
@@ -50,7 +51,7 @@ def bootstrap() -> Synthesizer:
     def sample(key, fitted: Rows, n: int):
         return fitted.x[_draw(key, fitted, (n,))]
 
-    return Synthesizer(lambda key, x, mask, hyper: Rows(x, mask), sample, (), _check)
+    return Synthesizer(lambda key, x, mask, hyper: Rows(x, mask), sample, (), _check, _given.of_rows)
 
 
 @cache
@@ -83,7 +84,7 @@ def independent() -> Synthesizer:
         index = _draw(key, fitted, (n, fitted.x.shape[1]))
         return jnp.take_along_axis(fitted.x, index, axis=0)
 
-    return Synthesizer(lambda key, x, mask, hyper: Rows(x, mask), sample, (), _check)
+    return Synthesizer(lambda key, x, mask, hyper: Rows(x, mask), sample, (), _check, _given.of_columns)
 
 
 @cache
@@ -107,4 +108,4 @@ def smoothed() -> Synthesizer:
         z = z + jax.random.normal(key_noise, z.shape, z.dtype) @ fitted.kernel.T
         return margins.MARGINS["empirical"].from_uniform(normal_cdf(z), fitted.margins)
 
-    return Synthesizer(fit, sample, Smoothing(), _check)
+    return Synthesizer(fit, sample, Smoothing(), _check, _given.of_smoothed)

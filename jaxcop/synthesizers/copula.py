@@ -11,6 +11,7 @@ from jaxcop import _checks, categories, margins, mixture
 from jaxcop.categories import Levels
 from jaxcop.copulas import Copula, fitting, gaussian, gaussian_mixture, latent
 from jaxcop.synthesizers._contract import Synthesizer
+from jaxcop.synthesizers._given import of_copula
 
 
 class FittedCopula(NamedTuple):
@@ -62,7 +63,7 @@ def copula(
         u = model.sample(key, fitted.copula.params, (n, fitted.margins.sorted.shape[-1]))
         return from_uniform(u, fitted.margins)
 
-    return Synthesizer(fit, sample, (), check)
+    return Synthesizer(fit, sample, (), check, of_copula(model, margin))
 
 
 def _latent(levels: Levels, nominal: tuple[int, ...], from_uniform) -> Synthesizer:
@@ -120,4 +121,5 @@ def gaussian_mixture_copula(num_components: int = 20, *, num_steps: int = 100) -
         u = gaussian_mixture.sample(key, fitted.copula.params, (n, fitted.margins.sorted.shape[-1]))
         return margins.MARGINS["empirical"].from_uniform(u, fitted.margins)
 
-    return Synthesizer(fit, sample, Regularisation(), check)
+    given = of_copula(gaussian_mixture.copula(num_components))
+    return Synthesizer(fit, sample, Regularisation(), check, given)

@@ -11,6 +11,7 @@ from jaxtyping import Array, Float
 from jaxcop import _checks, categories, margins, mixture
 from jaxcop._numerics import normal_cdf
 from jaxcop.synthesizers._contract import Synthesizer
+from jaxcop.synthesizers._given_vae import of_vae
 from jaxcop.vae import BayesianMixture, Config, Hyper, PosteriorMixture, Trained, sampling, training
 from jaxcop.vae import config as vae_config
 
@@ -116,11 +117,14 @@ def vae(
             latent = sampling.fit_posterior_mixture(key_mixture, trained, config, scaled, mask, posterior_mixture)
         return FittedVAE(trained, fitted, latent)
 
+    def latent(fitted: FittedVAE):
+        if bayesian:
+            return mixture.pooled(fitted.latent.params)
+        return fitted.latent.params if fitted.latent else None
+
     def sample(key, fitted: FittedVAE, n: int):
         columns = fitted.scaling[0].shape[-1]
-        latent_mixture = fitted.latent.params if fitted.latent else None
-        if bayesian:
-            latent_mixture = mixture.pooled(fitted.latent.params)
+        latent_mixture = latent(fitted)
         rows = sampling.sample(key, fitted.trained, config, (n, columns), latent_mixture=latent_mixture)
         if scaling == "normal_scores":
             numbers = margins.MARGINS["empirical"].from_uniform(normal_cdf(rows), fitted.scaling)
@@ -128,4 +132,5 @@ def vae(
             numbers = rows * fitted.scaling.sd + fitted.scaling.mean
         return jnp.where(is_code, rows, numbers)
 
-    return Synthesizer(fit, sample, Hyper() if hyper is None else hyper, check)
+    given = of_vae(config, scaling, latent)
+    return Synthesizer(fit, sample, Hyper() if hyper is None else hyper, check, given)

@@ -2,6 +2,7 @@
 
 from jaxcop.tables import blasting, harmonise
 from jaxcop.tables.checks import violations
+from jaxcop.tables.conditions import array_bounds, meets
 from jaxcop.tables.constraints import Combinations, Custom, Order, Predicate, Ratio, Sum, constraint
 from jaxcop.tables.csv_files import check_formulas, read_csv, read_sample, write_csv
 from jaxcop.tables.decoding import decode
@@ -35,6 +36,7 @@ __all__ = [
     "Split",
     "Sum",
     "aligned_tables",
+    "array_bounds",
     "array_columns",
     "array_levels",
     "blasting",
@@ -53,6 +55,7 @@ __all__ = [
     "leaked_share",
     "leave_one_group_out",
     "load_splits",
+    "meets",
     "near_duplicates",
     "nominal_columns",
     "numeric_table",
