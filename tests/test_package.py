@@ -28,7 +28,7 @@ def test_import_is_light_and_makes_no_array():
         ("matplotlib", "report/"),
         ("pandas", "tables/"),
         ("yaml", "tables/schema_files.py"),
-        ("typer", "cli.py"),
+        ("typer", "cli/"),
         ("numpyro", "bayes/"),
         ("arviz", "bayes/_diagnostics.py"),
         ("distrax", "nowhere"),

@@ -50,12 +50,14 @@ class TableModel(NamedTuple):
     fitted: Any
 
 
-def fit_table(key: Key[Array, ""], frame, schema: Schema, synthesizer: str = DEFAULT) -> TableModel:
+def fit_table(
+    key: Key[Array, ""], frame, schema: Schema, synthesizer: str = DEFAULT, *, hyper: Any = None
+) -> TableModel:
     """Learn a data frame with the synthesizer of that name in ``NAMED``, in jax's default precision.
 
-    Codes and rounded numbers are dequantised; which values are missing is learned beside them. Raises ValueError where
-    ``encode`` does, for an unknown name, and where the synthesizer refuses the table: fewer than 2 columns that vary,
-    too few rows, numbers that the precision cannot tell apart.
+    ``hyper`` are its numbers (None: its own). Codes and rounded numbers are dequantised; which values are missing is
+    learned beside them. Raises ValueError where ``encode`` does, for an unknown name, and where the synthesizer refuses
+    the table: fewer than 2 columns that vary, too few rows, numbers that the precision cannot tell apart.
 
     >>> import pandas as pd
     >>> from jaxcop.tables import infer_schema
@@ -66,9 +68,18 @@ def fit_table(key: Key[Array, ""], frame, schema: Schema, synthesizer: str = DEF
     >>> sorted(set(rows["site"])), bool((rows["x"].round(1) == rows["x"]).all())
     (['p', 'q'], True)
     """
-    _checks.one_of(synthesizer, NAMED, "synthesizer")
     key_cells, key_fit = jax.random.split(key)
-    x = dequantise(key_cells, encode(frame, schema), schema)
+    x, model = untrained(key_cells, frame, schema, synthesizer)
+    built = built_for(model)
+    hyper = built.hyper if hyper is None else hyper
+    built.check(x, hyper)
+    return model._replace(fitted=jax.jit(built.fit)(key_fit, *padded(x), hyper))
+
+
+def untrained(key: Key[Array, ""], frame, schema: Schema, synthesizer: str) -> tuple[np.ndarray, TableModel]:
+    """The numbers [n, d] that ``fit_table`` learns, and its model with nothing learned yet (``fitted`` is None)."""
+    _checks.one_of(synthesizer, NAMED, "synthesizer")
+    x = dequantise(key, encode(frame, schema), schema)
     with np.errstate(over="ignore"):
         x = x.astype(jnp.zeros(()).dtype)
     if not np.isfinite(x).all():
@@ -77,17 +88,29 @@ def fit_table(key: Key[Array, ""], frame, schema: Schema, synthesizer: str = DEF
         )
     if x.shape[1] < 2:
         raise ValueError(f"frame: expected at least 2 columns that vary, got {x.shape[1]}; one has no dependence")
-    built = NAMED[synthesizer](len(x))
-    built.check(x, built.hyper)
-    fitted = jax.jit(built.fit)(key_fit, jnp.asarray(x), jnp.ones(len(x), bool), built.hyper)
-    return TableModel(schema, synthesizer, len(x), fitted)
+    return x, TableModel(schema, synthesizer, len(x), None)
+
+
+def built_for(model: TableModel) -> Synthesizer:
+    """The synthesizer that a model was, or is to be, fitted by."""
+    return NAMED[_checks.one_of(model.synthesizer, NAMED, "model")](model.num_rows)
+
+
+def padded(x: np.ndarray) -> tuple[Array, Array]:
+    """The rows and their mask, filled up to the next of a few lengths, so that tables of about a size share programs.
+
+    Lengths are in steps of an eighth to a quarter: 256, 320, 384, 448, 512, 640, ...
+    """
+    step = 2 ** max(3, len(x).bit_length() - 3)
+    length = -(-len(x) // step) * step
+    return jnp.asarray(np.concatenate([x, np.repeat(x[:1], length - len(x), axis=0)])), jnp.arange(length) < len(x)
 
 
 def sample_chunks(key: Key[Array, ""], model: TableModel, num_rows: int) -> Iterator:
     """Data frames of up to ``CHUNK`` rows, ``num_rows`` together, so that no more need to be in memory."""
     _checks.whole(num_rows, "num_rows")
     size = min(num_rows, CHUNK)
-    draw = jax.jit(NAMED[_checks.one_of(model.synthesizer, NAMED, "model")](model.num_rows).sample, static_argnums=2)
+    draw = jax.jit(built_for(model).sample, static_argnums=2)
     for number, start in enumerate(range(0, num_rows, size)):
         rows = np.asarray(draw(jax.random.fold_in(key, number), model.fitted, size))[: num_rows - start]
         if not np.isfinite(rows).all():
