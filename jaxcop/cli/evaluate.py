@@ -38,7 +38,10 @@ def evaluate(
         from jaxcop import evaluation, tables
         from jaxcop.report import evaluation as report
 
-        frames = {str(path): tables.read_csv(path) for path in (train, holdout, *synthetic)}
+        # Names for messages: one file may have two roles.
+        files = {f"--train {train}": train, f"--holdout {holdout}": holdout}
+        files |= {f"--synthetic {path}": path for path in synthetic}
+        frames = {name: tables.read_csv(path) for name, path in files.items()}
         arrays, columns, dropped = evaluation.comparable(
             frames, None if schema is None else tables.read_schema(schema), target
         )
