@@ -11,7 +11,6 @@ import jax
 import numpy as np
 import pandas as pd
 from jaxtyping import Array, Float64, Key
-from scipy.stats import rankdata
 
 from jaxcop import _checks
 from jaxcop.tables.frames import check_frame
@@ -170,7 +169,7 @@ def dequantise(key: Key[Array, ""], array: Float64[np.ndarray, "n d"], schema: S
                 out[:, j] += noise[:, j] * cell
     out[:, len(columns) :] += noise[:, len(columns) :]
     # Ranks of spread values: rows of one category are near one another in random order.
-    ranks, spread = rankdata(out[:, : len(columns)], axis=0), out.copy()
+    ranks, spread = pd.DataFrame(out[:, : len(columns)]).rank().to_numpy(), out.copy()
     for j, column in enumerate(columns):
         gone = flags[column.missing]
         if gone.any() and not gone.all():

@@ -4,7 +4,6 @@ from collections.abc import Sequence
 
 import numpy as np
 from jaxtyping import Int, Shaped
-from sklearn.model_selection import GroupKFold, KFold
 
 from jaxcop import _checks
 
@@ -26,5 +25,8 @@ def folds(
     units = num_rows if groups is None else len(np.unique(np.asarray(groups)))
     if num_folds > units:
         raise ValueError(f"num_folds: expected at most {units} (rows or groups), got {num_folds}; lower it")
+    # scikit-learn takes half a second to import, which `jaxcop sample` need not wait for.
+    from sklearn.model_selection import GroupKFold, KFold
+
     cut = (KFold if groups is None else GroupKFold)(num_folds, shuffle=True, random_state=seed)
     return list(cut.split(np.empty((num_rows, 1)), groups=groups))
