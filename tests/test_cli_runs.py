@@ -113,15 +113,13 @@ def test_sweep_is_killed_and_goes_on(train, tmp_path, cache):
     wait_for(out, "00000008", process)
     process.kill()
     finish(process)
-    kept = next(out.rglob("00000000"))
-    stamp = kept.stat().st_mtime_ns
+    assert any(out.rglob("00000000"))
     process = start(cache, *command, "--out", out, "--resume")
     wait_for(out, "sweep.json", process)
     code, text, err = finish(process)
     assert code == 0, err
     found = json.loads(text)
     assert found["chosen"]["beta_max"] in (0.05, 0.5)
-    assert stamp
     assert sorted(path.name for path in out.iterdir()) == [
         "model",
         "report.html",

@@ -1,17 +1,19 @@
 """Comparison of synthesizers: the rule on scores made by hand, folds that stay apart, work that is not done twice."""
 
 import json
+import sys
 
 import jax
 import numpy as np
 import pandas as pd
 import pytest
 from jaxcop import evaluation
-from jaxcop.evaluation import compare as module
 from jaxcop.evaluation import recommend
 from jaxcop.metrics.comparison import paired_difference
 from jaxcop.report import comparison as report
 
+# The function of this name hides its module.
+module = sys.modules["jaxcop.evaluation.compare"]
 FRESH = {"dcr_ratio": 1.0, "authenticity": 0.6, "exact_copies": 0.0}
 COPIED = {"dcr_ratio": 0.0, "authenticity": 0.0, "exact_copies": 1.0}
 SHIFTS = np.array([0.0, 0.02, -0.02, 0.01, -0.01])
@@ -41,7 +43,7 @@ def test_the_simplest_within_one_standard_error_of_the_best():
     far = {"vae_gmm": 0.9, "copula_gaussian": 0.908 + SHIFTS}
     found = recommend(compared(far))
     assert found.name == "vae_gmm"
-    assert found.beats == ("copula_gaussian", "vae_gmm") or set(found.beats) == set(far)
+    assert set(found.beats) == set(far)
     assert not found.warnings
     known = paired_difference(0.908 + SHIFTS, np.full(5, 0.9), 0.25)
     assert found.differences["copula_gaussian"] == pytest.approx(known)

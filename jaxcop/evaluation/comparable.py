@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float64
@@ -10,12 +11,12 @@ from jaxcop import tables
 
 
 def comparable(
-    frames: Mapping[str, object], schema: tables.Schema | None = None, target: str | None = None
+    frames: Mapping[str, Any], schema: tables.Schema | None = None, target: str | None = None
 ) -> tuple[list[Float64[np.ndarray, "n d"]], tuple[str, ...], list[str]]:
     """Arrays of the frames, names of their columns, and names of the columns that were left out.
 
     The first frame has the training rows. A category is its code in ``schema`` (default: that of all rows together), a
-    missing cell the median of the training rows, and a further column says which were missing. Columns that do not
+    missing cell the (lower) median of the training rows, and a further column says which were missing. Columns that do not
     vary in the training rows are left out; bounds are not asked for, since rows out of bounds are for the scores to
     find. Raises ValueError, naming the frame, for other columns, values that the schema does not have, and a
     ``target`` that is no column of numbers that vary.
@@ -24,7 +25,7 @@ def comparable(
     >>> train, rows = pd.DataFrame({"x": [1.0, 2.0], "crew": [4, 4]}), pd.DataFrame({"x": [3.0, None], "crew": [4, 4]})
     >>> arrays, names, dropped = comparable({"train": train, "rows": rows})
     >>> arrays[1].tolist(), names, dropped
-    ([[3.0], [1.5]], ('x',), ['crew', 'x missing'])
+    ([[3.0], [1.0]], ('x',), ['crew', 'x missing'])
     """
     first, *_ = names = list(frames)
     train = frames[first]

@@ -184,7 +184,6 @@ def load(path: str | Path) -> Evaluation:
     def scores(by_name: dict) -> dict[str, Scores]:
         return {name: Scores(**{k: numeric(v) for k, v in own.items()}) for name, own in by_name.items()}
 
-    words = ("generator", "metric")
     empty = np.empty((0, len(document["columns"])))
     blends = {
         name: BlendCurve(
@@ -213,7 +212,7 @@ def load(path: str | Path) -> Evaluation:
         sizes=Sizes(**document["sizes"]),
         leaked_share=document["leaked_share"],
         notes=tuple(document["notes"]),
-        scores=tuple(Score(**{k: v if k in words else numeric(v) for k, v in s.items()}) for s in document["scores"]),
+        scores=tuple(map(_score, document["scores"])),
         ceilings=scores(document["ceilings"]),
         stacking=scores(document["stacking"]),
         blends=blends,
@@ -224,6 +223,11 @@ def load(path: str | Path) -> Evaluation:
         holdout=empty,
         synthetic=dict.fromkeys(document["synthetic_rows"], empty),
     )
+
+
+def _score(own: dict[str, Any]) -> Score:
+    numbers = {name: numeric(value) for name, value in own.items() if name not in ("generator", "metric")}
+    return Score(generator=own["generator"], metric=own["metric"], **numbers)
 
 
 def _draw(evaluation: Evaluation, folder: Path) -> dict[str, Path]:

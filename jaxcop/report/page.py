@@ -66,7 +66,7 @@ def machine() -> dict[str, Any]:
     }
 
 
-def plain(value):
+def plain(value) -> Any:
     """``value`` as JSON types; NaN and infinity are null."""
     if isinstance(value, dict):
         return {str(name): plain(item) for name, item in value.items()}
