@@ -1,6 +1,6 @@
 """Hyper-parameters of a synthesizer of tables: training seeds x folds x choices as replicas of one compiled program."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -38,12 +38,12 @@ def sweep_table(
     frame: Any,
     schema: tables.Schema,
     synthesizer: str,
-    values: dict[str, Sequence[float]],
+    values: Mapping[str, Sequence[float]],
     *,
     target: str | None = None,
     num_seeds: int = 1,
     num_folds: int = 5,
-    groups: Sequence | None = None,
+    groups: np.ndarray | Sequence | None = None,
     rule: str = "lowest",
     progress: Callable[[str, int, int], object] | None = None,
     store: str | Path | None = None,

@@ -324,9 +324,7 @@ def test_long_commands_refuse_early_and_leave_nothing(run, folder):
     refused(run("compare", train, "--out", out, "--seed", 0, "--folds", 12), "at least 10 rows in each")
     refused(run("sweep", train, "--out", out, "--seed", 0, "--set", "beta_max"), "--set: expected name=number")
     refused(run("sweep", train, "--out", out, "--seed", 0, "--set", "a=1", "--set", "a=2"), "each name once")
-    refused(
-        run("sweep", train, "--out", out, "--seed", 0, "--group", "x"), "--group: expected a column without missing"
-    )
+    refused(run("sweep", train, "--out", out, "--seed", 0, "--group", "x"), "group: expected a label in every row")
     refused(run("report", folder), "expected a folder of evaluate, compare or sweep")
     (folder / "sweep.json").write_text('{"format": "other"}')
     refused(run("report", folder), "expected the format jaxcop-sweep-1, got 'other'")

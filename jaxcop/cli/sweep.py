@@ -47,13 +47,12 @@ def sweep(
         from jaxcop import checkpoint, synthesizers, tables
         from jaxcop.report import sweep as report
         from jaxcop.table_sweep import sweep_table
+        from jaxcop.tables.folds import group_labels
 
         frame = tables.read_csv(table)
         groups = None
         if group is not None:
-            if group not in frame.columns or frame[group].isna().any():
-                raise ValueError(f"--group: expected a column without missing cells, got {group!r}; choose another")
-            groups, frame = frame[group].astype(str).to_numpy(), frame.drop(columns=group)
+            groups, frame = group_labels(frame, group), frame.drop(columns=group)
         known = tables.infer_schema(frame) if schema is None else tables.read_schema(schema)
         asked = {
             "command": "sweep", "target": target, "synthesizer": synthesizer, "set": values, "seeds": seeds,

@@ -16,8 +16,8 @@ def comparable(
     """Arrays of the frames, names of their columns, and names of the columns that were left out.
 
     The first frame has the training rows. A category is its code in ``schema`` (default: that of all rows together), a
-    missing cell the (lower) median of the training rows, and a further column says which were missing. Columns that do not
-    vary in the training rows are left out; bounds are not asked for, since rows out of bounds are for the scores to
+    missing cell the lower median of the training rows, and a further column says which were missing. Columns that do
+    not vary in the training rows are left out; bounds are not asked for, since rows out of bounds are for the scores to
     find. Raises ValueError, naming the frame, for other columns, values that the schema does not have, and a
     ``target`` that is no column of numbers that vary.
 

@@ -17,7 +17,7 @@ from jaxcop import _checks, synthesizers, tables
 from jaxcop.checkpoint import write_whole
 from jaxcop.evaluation.comparable import comparable
 from jaxcop.evaluation.evaluate import CONTROLS, MIN_ROWS, Evaluation, evaluate
-from jaxcop.tables.folds import folds
+from jaxcop.tables.folds import folds, group_labels
 
 SYNTHESIZERS = ("gaussian_mixture_copula", "copula_gaussian", "vae_gmm")
 """What is compared unless told; the controls always are."""
@@ -85,12 +85,11 @@ def compare(
         _checks.one_of(name, synthesizers.NAMED, "synthesizer")
     if not names:
         raise ValueError(f"synthesizer: expected one besides the controls {list(CONTROLS)}, got none; name one")
-    for column, what in ((target, "target"), (group, "group")):
-        if column is not None:
-            _checks.one_of(column, tuple(map(str, frame.columns)), what)
+    if target is not None:
+        _checks.one_of(target, tuple(map(str, frame.columns)), "target")
     key_folds, key = jax.random.split(key)
     seed = int(jax.random.randint(key_folds, (), 0, 2**31 - 1))
-    groups = None if group is None else _labels(frame[group], group)
+    groups = None if group is None else group_labels(frame, group)
     table = frame if group is None else frame.drop(columns=group)
     parts = folds(len(table), num_folds, seed=seed, groups=groups)
     smallest = min(len(fold) for _, fold in parts)
@@ -156,12 +155,6 @@ def _summary(found: Evaluation, train: int, holdout: int, dropped: list[str], fa
             floors[score.metric] = [score.floor, score.floor_low, score.floor_high]
     ceiling = found.ceilings["xgboost"]._asdict() if found.ceilings else {}
     return Fold(train, holdout, found.leaked_share, scores, floors, ceiling, dropped, failures)
-
-
-def _labels(column, name: str) -> np.ndarray:
-    if column.isna().any():
-        raise ValueError(f"group: expected a label in every row, got {int(column.isna().sum())} missing in {name!r}")
-    return column.astype(str).to_numpy()
 
 
 def _digest(frame, *settings) -> str:
