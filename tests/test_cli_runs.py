@@ -110,7 +110,7 @@ def test_sweep_is_killed_and_goes_on(train, tmp_path, cache):
         "--set", "beta_max=0.05,0.5", "--json",
     )  # fmt: skip
     process = start(cache, *command, "--out", out)
-    wait_for(out, "00000008", process)
+    wait_for(out, "00000000", process)
     process.kill()
     finish(process)
     assert any(out.rglob("00000000"))

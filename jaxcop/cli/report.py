@@ -66,3 +66,5 @@ def _rebuild(path: Path, scratch: Path) -> None:
         sweep.save(sweep.load(path), scratch)
         if (path.parent / "model").exists():
             shutil.copy(path.parent / "model", scratch)
+    # As it was computed, with the versions and the device of then.
+    shutil.copy(path, scratch)

@@ -12,10 +12,10 @@ from jaxcop import _checks
 def group_labels(frame: pd.DataFrame, name: str) -> Shaped[np.ndarray, " n"]:
     """The column ``name`` as labels for ``folds``. Raises ValueError where there is none, or a label is missing."""
     _checks.one_of(name, tuple(map(str, frame.columns)), "group")
-    missing = int(frame[name].isna().sum())
+    missing = int(np.asarray(frame[name].isna()).sum())
     if missing:
         raise ValueError(f"group: expected a label in every row, got {missing} missing in {name!r}; fill them in")
-    return frame[name].astype(str).to_numpy()
+    return np.asarray(frame[name].astype(str))
 
 
 def folds(
