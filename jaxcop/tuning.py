@@ -10,11 +10,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int, Key
-from sklearn.model_selection import GroupKFold, KFold
 
 from jaxcop import _checks, metrics, sweep
 from jaxcop.metrics.utility import Job, utility_many
 from jaxcop.synthesizers import Synthesizer
+from jaxcop.tables.folds import folds
 
 RULES = ("lowest", "one_standard_error")
 # score(rows[r, m, d], validation tables, fold[r]) -> [r], lower is better.
@@ -125,20 +125,13 @@ def tune(
     """
     x = _checks.table(x)
     _checks.one_of(rule, RULES, "rule")
-    _checks.whole(num_folds, "num_folds", least=2)
     if not len(grid):
         raise ValueError("grid: expected at least one choice, got none; see tuning.grid")
     if target_column is not None and not 0 <= target_column < x.shape[1]:
         raise ValueError(f"target_column: expected 0 to {x.shape[1] - 1}, got {target_column}; count columns from 0")
-    if groups is not None and len(groups) != len(x):
-        raise ValueError(f"groups: expected one label per row ({len(x)}), got {len(groups)}; align them")
-    units = len(x) if groups is None else len(np.unique(np.asarray(groups)))
-    if num_folds > units:
-        raise ValueError(f"num_folds: expected at most {units} (rows or groups), got {num_folds}; lower it")
     key_folds, key = jax.random.split(key)
     seed = int(jax.random.randint(key_folds, (), 0, 2**31 - 1))
-    cut = (KFold if groups is None else GroupKFold)(num_folds, shuffle=True, random_state=seed)
-    inner = [(x[rest], x[fold]) for rest, fold in cut.split(x, groups=groups)]
+    inner = [(x[rest], x[fold]) for rest, fold in folds(len(x), num_folds, seed=seed, groups=groups)]
     for train, _ in inner:
         for hyper in grid:
             synthesizer.check(train, hyper)
@@ -146,11 +139,22 @@ def tune(
         score = mmd if target_column is None else partial(tstr_rmse, target_column=target_column)
     keys = jax.random.split(key, (num_folds, 2))
     scores = search(keys, inner, synthesizer, grid, score, num_rows or len(x), progress=progress, store=store)
+    choice = choose(scores, rule)
+    return Tuned(grid[choice], choice, tuple(grid), scores, rule)
+
+
+def choose(scores: Float[np.ndarray, "folds choices"], rule: str) -> int:
+    """Position of the choice that ``rule`` takes by its mean over folds.
+
+    >>> scores = np.array([[1.0, 0.9, 3.0], [1.2, 1.3, 3.0]])
+    >>> choose(scores, "lowest"), choose(scores, "one_standard_error")
+    (0, 0)
+    """
     mean = scores.mean(0)
     if not np.isfinite(mean).any():
         raise ValueError("grid: expected a choice that works on every fold, got none; lower the learning rates")
     choice = int(mean.argmin())
     if rule == "one_standard_error":
-        limit = mean[choice] + scores[:, choice].std(ddof=1) / np.sqrt(num_folds)
+        limit = mean[choice] + scores[:, choice].std(ddof=1) / np.sqrt(len(scores))
         choice = int(np.flatnonzero(mean <= limit)[0])
-    return Tuned(grid[choice], choice, tuple(grid), scores, rule)
+    return choice

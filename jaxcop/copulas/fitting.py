@@ -5,7 +5,6 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-import scipy.stats
 from jaxtyping import Array, Bool, Float
 
 from jaxcop import _checks
@@ -73,6 +72,9 @@ def pseudo_observations(x: Float[Array, "n d"], *, mid_distribution: bool = Fals
     """
     values = concrete(x)
     # Ranked in numpy where possible: casting to float32 first would tie large numbers.
+    # Takes half a second to import, which `jaxcop sample` need not wait for.
+    import scipy.stats
+
     ranks = None if values is None else scipy.stats.rankdata(_checks.table(values, "x", allow_constant=True), axis=0)
     x = check_points(x, name="x")
     ranks = jax.scipy.stats.rankdata(x, axis=0) if ranks is None else jnp.asarray(ranks)

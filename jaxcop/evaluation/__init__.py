@@ -4,7 +4,10 @@
 study at once, as columns of numbers.
 """
 
+from jaxcop.evaluation.comparable import comparable
+from jaxcop.evaluation.compare import SYNTHESIZERS, Compared, Fold, compare
 from jaxcop.evaluation.evaluate import CONTROLS, Evaluation, Score, Sizes, evaluate
+from jaxcop.evaluation.recommend import Recommendation, recommend
 from jaxcop.evaluation.scores import CHUNK, fidelity, utility
 from jaxcop.evaluation.verdict import HEADLINE, METRICS, Comparison, Metric, Objective, Verdict
 
@@ -13,14 +16,21 @@ __all__ = [
     "CONTROLS",
     "HEADLINE",
     "METRICS",
+    "SYNTHESIZERS",
+    "Compared",
     "Comparison",
     "Evaluation",
+    "Fold",
     "Metric",
     "Objective",
+    "Recommendation",
     "Score",
     "Sizes",
     "Verdict",
+    "comparable",
+    "compare",
     "evaluate",
     "fidelity",
+    "recommend",
     "utility",
 ]

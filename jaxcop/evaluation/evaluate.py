@@ -26,6 +26,10 @@ DETECTION_RESAMPLES = 3
 """Classifier tests are slow: they see the first resamples only."""
 
 
+DRAWN = 1024
+"""Rows of the controls are drawn in multiples of this."""
+
+
 class Sizes(NamedTuple):
     """Rows of the tables, and of what is compared: ``compared`` in distances, ``learned`` in TSTR."""
 
@@ -159,8 +163,10 @@ def evaluate(
     floors = _distances(key_fit, z_train, z_holdout, real, rows, rng, floor_draws, values)
     p_values = {}
     if permutations:
-        tested = np.stack([table[: min(4 * len(holdout), learned, size)] for table in z_tables.values()])
-        p_values = suite.p_values(key_test, z_holdout, tested, permutations)
+        # Sizes of ``suite``, too, so that the program of a hold-out of nearly the same length serves.
+        count = suite.comparison_rows(min(4 * len(holdout), learned, size))
+        held_out = z_holdout[rng.permutation(len(holdout))[: suite.comparison_rows(len(holdout))]]
+        p_values = suite.p_values(key_test, held_out, np.stack([t[:count] for t in z_tables.values()]), permutations)
     rows["holdout"] = z_holdout[rng.integers(0, len(holdout), (resamples, size))]
     copied = suite.memorization(z_train, z_holdout, np.concatenate(list(rows.values())))
     for metric, found in copied.items():
@@ -272,11 +278,14 @@ def _notes(leaked: float, train, holdout, tables) -> tuple[str, ...]:
 
 
 def _controls(key, z_train, num_rows: int) -> dict[str, np.ndarray]:
-    found = {}
+    """Rows of every control, by programs of a few shapes that tables of about a size share."""
+    found, rows = {}, synthesizers.padded(z_train)
+    drawn = -(-num_rows // DRAWN) * DRAWN
     for name in CONTROLS:
         control = getattr(synthesizers, name)()
-        fitted = control.fit(key, jnp.asarray(z_train), jnp.ones(len(z_train), bool), control.hyper)
-        found[name] = np.asarray(control.sample(jax.random.fold_in(key, len(found)), fitted, num_rows))
+        fitted = jax.jit(control.fit)(key, *rows, control.hyper)
+        sample = jax.jit(control.sample, static_argnums=2)
+        found[name] = np.asarray(sample(jax.random.fold_in(key, len(found)), fitted, drawn))[:num_rows]
     return found
 
 
@@ -289,8 +298,8 @@ def _parts(rng, num_rows: int, size: int, resamples: int) -> np.ndarray:
 
 def _distances(key, z_train, z_holdout, real, rows, rng, floor_draws, values) -> dict[str, np.ndarray]:
     """Fill in the distances of every generator, and return those between two parts of the real rows."""
-    autoencoders = metrics.fit_autoencoders(key, jnp.asarray(z_train))
     size, pool = real.shape[1], np.concatenate([z_train, z_holdout])
+    autoencoders = metrics.fit_autoencoders(key, jnp.asarray(real[0]))
     halves = pool[np.stack([rng.permutation(len(pool))[: 2 * size] for _ in range(floor_draws)])]
     found = suite.pairs(
         autoencoders,

@@ -11,7 +11,6 @@ from typing import NamedTuple
 import jax
 import numpy as np
 from jaxtyping import Array, Float, Int, Key
-from sklearn.neighbors import NearestNeighbors
 
 from jaxcop import _checks
 from jaxcop.imbalanced.relevance import check_relevance
@@ -180,6 +179,9 @@ def _parents(rng, rows: np.ndarray, number: int, num_neighbours: int) -> Parents
     base = rng.integers(len(rows), size=number)
     scaled = rows[:, :-1] / scale
     near = min(num_neighbours, len(rows) - 1)
+    # scikit-learn takes half a second to import, which `jaxcop sample` need not wait for.
+    from sklearn.neighbors import NearestNeighbors
+
     found = NearestNeighbors(n_neighbors=near).fit(scaled).kneighbors(return_distance=False)
     return Parents(base, found[base, rng.integers(near, size=number)], scaled, scale)
 

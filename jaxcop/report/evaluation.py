@@ -3,26 +3,25 @@
 The HTML file holds its figures and needs no network.
 """
 
-import base64
 import json
-import platform
 from collections.abc import Sequence
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import jax
-import jinja2
 import numpy as np
 from rich.console import Console
 
-from jaxcop.evaluation import CONTROLS, METRICS, Evaluation, Score
+from jaxcop.evaluation import CONTROLS, METRICS, Comparison, Evaluation, Objective, Score, Sizes, Verdict
 from jaxcop.evaluation.verdict import RULE
+from jaxcop.metrics.augmentation import BlendCurve
+from jaxcop.metrics.utility import Scores
 from jaxcop.report import evaluation_figures, figures
-from jaxcop.report.tables import Table, to_markdown, to_rich
+from jaxcop.report.page import Page, machine, numeric, write
+from jaxcop.report.page import number as _number
+from jaxcop.report.page import plain as _plain
+from jaxcop.report.tables import Table, to_rich
 
 FORMAT = "jaxcop-evaluation-1"
-PACKAGES = ("jaxcop", "jax", "numpy", "scikit-learn", "xgboost")
 HEADINGS = {
     "fidelity": "Fidelity, column by column and together",
     "dependence": "Dependence",
@@ -99,19 +98,14 @@ def save(evaluation: Evaluation, folder: str | Path, *, overwrite: bool = False)
         )
     folder.mkdir(parents=True, exist_ok=True)
     pictures = _draw(evaluation, folder)
-    paths = [folder / name for name in FILES]
-    paths[0].write_text(json.dumps(to_json(evaluation), indent=1, allow_nan=False) + "\n", encoding="utf-8")
-    paths[1].write_text(_markdown(evaluation, pictures), encoding="utf-8")
-    paths[2].write_text(_html(evaluation, pictures), encoding="utf-8")
-    return [*paths, *pictures.values()]
+    return write(folder, _page(evaluation), pictures, _is_alarm, FILES[0], to_json(evaluation))
 
 
 def to_json(evaluation: Evaluation) -> dict[str, Any]:
     """Everything but the tables, as JSON types under ``"format": "jaxcop-evaluation-1"``; NaN and infinity are null."""
     return {
         "format": FORMAT,
-        "versions": {name: version(name) for name in PACKAGES} | {"python": platform.python_version()},
-        "device": str(jax.devices()[0]),
+        **machine(),
         "columns": list(evaluation.columns),
         "target": evaluation.target,
         "sizes": evaluation.sizes._asdict(),
@@ -136,21 +130,8 @@ def to_json(evaluation: Evaluation) -> dict[str, Any]:
     }
 
 
-def _plain(value):
-    if isinstance(value, dict):
-        return {str(name): _plain(item) for name, item in value.items()}
-    if isinstance(value, list | tuple | np.ndarray):
-        return [_plain(item) for item in value]
-    value = value.item() if isinstance(value, np.generic) else value
-    return None if isinstance(value, float) and not np.isfinite(value) else value
-
-
 def _label(generator: str) -> str:
     return f"({generator})" if generator in (*CONTROLS, "holdout") else generator
-
-
-def _number(value: float) -> str:
-    return f"{value:.3f}".replace("-", "−") if np.isfinite(value) else NOT_MEASURED
 
 
 def _floor(score: Score) -> str:
@@ -193,36 +174,70 @@ def _is_alarm(sentence: str) -> bool:
     return sentence.startswith(("It repeats", "It stays closer")) or "are also among the training rows" in sentence
 
 
+def load(path: str | Path) -> Evaluation:
+    """The evaluation of an evaluation.json, without the rows of its tables, which are not in the file."""
+    document = json.loads(Path(path).read_text(encoding="utf-8"))
+
+    def array(values) -> np.ndarray:
+        return np.vectorize(numeric, otypes=[float])(np.array(values, dtype=object))
+
+    def scores(by_name: dict) -> dict[str, Scores]:
+        return {name: Scores(**{k: numeric(v) for k, v in own.items()}) for name, own in by_name.items()}
+
+    empty = np.empty((0, len(document["columns"])))
+    blends = {
+        name: BlendCurve(
+            shares=array(own["shares"]),
+            **{
+                part: Scores(**{k: array(v) for k, v in own[part].items()})  # pyright: ignore[reportArgumentType]
+                for part in ("fixed", "added", "ceiling")
+            },
+        )
+        for name, own in document["blends"].items()
+    }
+    verdicts = tuple(
+        Verdict(
+            generator=own["generator"],
+            sentences=tuple(own["sentences"]),
+            comparisons=tuple(Comparison(**comparison) for comparison in own["comparisons"]),
+            beyond_noise=tuple(own["beyond_noise"]),
+            memorizes=own["memorizes"],
+            recommended=own["recommended"],
+        )
+        for own in document["verdicts"]
+    )
+    return Evaluation(
+        columns=tuple(document["columns"]),
+        target=document["target"],
+        sizes=Sizes(**document["sizes"]),
+        leaked_share=document["leaked_share"],
+        notes=tuple(document["notes"]),
+        scores=tuple(map(_score, document["scores"])),
+        ceilings=scores(document["ceilings"]),
+        stacking=scores(document["stacking"]),
+        blends=blends,
+        objectives={name: [Objective(**own) for own in found] for name, found in document["objectives"].items()},
+        verdicts=verdicts,
+        settings=document["settings"],
+        train=empty,
+        holdout=empty,
+        synthetic=dict.fromkeys(document["synthetic_rows"], empty),
+    )
+
+
+def _score(own: dict[str, Any]) -> Score:
+    numbers = {name: numeric(value) for name, value in own.items() if name not in ("generator", "metric")}
+    return Score(generator=own["generator"], metric=own["metric"], **numbers)
+
+
 def _draw(evaluation: Evaluation, folder: Path) -> dict[str, Path]:
     """Figures by caption."""
-    names, train = evaluation.columns, evaluation.train
     drawn = {
         "Every distance against that of two real samples": evaluation_figures.calibration(
             folder / "calibration.png", evaluation.scores, controls=CONTROLS
         )
     }
-    rows = min(len(train), *(len(table) for table in evaluation.synthetic.values()))
-    if len(names) > 1:
-        drawn["Principal components of the real rows, equally many rows of each table"] = (
-            evaluation_figures.principal_components(
-                folder / "components.png", train, evaluation.synthetic, num_rows=rows
-            )
-        )
-    tables_by_source = {"real": train, **evaluation.synthetic}
-    drawn["Empirical distribution of every column"] = figures.ecdf_by_group(
-        folder / "ecdf.png",
-        np.concatenate(list(tables_by_source.values())),
-        np.repeat(list(tables_by_source), [len(table) for table in tables_by_source.values()]),
-        names,
-    )
-    for number, (name, table) in enumerate(evaluation.synthetic.items()):
-        if len(names) > 1:
-            drawn[f"Spearman correlations, {name}"] = evaluation_figures.correlations(
-                folder / f"correlations_{number}.png", train, table, names, title=name
-            )
-            drawn[f"Pairs of columns, {name}"] = figures.pair_plot(
-                folder / f"pairs_{number}.png", train, table[: 10 * len(train)], names, title=name
-            )
+    drawn |= _draw_rows(evaluation, folder)
     if evaluation.blends:
         drawn["Blends of real and synthetic rows"] = evaluation_figures.blend_curves(
             folder / "blends.png", evaluation.blends, target=str(evaluation.target)
@@ -230,28 +245,54 @@ def _draw(evaluation: Evaluation, folder: Path) -> dict[str, Path]:
     return drawn
 
 
+def _draw_rows(evaluation: Evaluation, folder: Path) -> dict[str, Path]:
+    """Figures of the rows; of an evaluation that was loaded, those that are in the folder."""
+    names, train, tables_by_name = evaluation.columns, evaluation.train, evaluation.synthetic
+    captions = {
+        "Principal components of the real rows, equally many rows of each table": "components.png",
+        "Empirical distribution of every column": "ecdf.png",
+    }
+    for number, name in enumerate(tables_by_name):
+        captions[f"Spearman correlations, {name}"] = f"correlations_{number}.png"
+        captions[f"Pairs of columns, {name}"] = f"pairs_{number}.png"
+    paths = {caption: folder / file for caption, file in captions.items()}
+    if not len(train):
+        return {caption: path for caption, path in paths.items() if path.exists()}
+    by_source = {"real": train, **tables_by_name}
+    figures.ecdf_by_group(
+        folder / "ecdf.png",
+        np.concatenate(list(by_source.values())),
+        np.repeat(list(by_source), [len(table) for table in by_source.values()]),
+        names,
+    )
+    if len(names) > 1:
+        rows = min(len(train), *map(len, tables_by_name.values()))
+        evaluation_figures.principal_components(folder / "components.png", train, tables_by_name, num_rows=rows)
+        for number, (name, table) in enumerate(tables_by_name.items()):
+            correlations, pairs = (folder / f"{kind}_{number}.png" for kind in ("correlations", "pairs"))
+            evaluation_figures.correlations(correlations, train, table, names, title=name)
+            figures.pair_plot(pairs, train, table[: 10 * len(train)], names, title=name)
+    return {caption: path for caption, path in paths.items() if path.exists()}
+
+
 def _settings(evaluation: Evaluation) -> Sequence[str]:
     sizes = ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in evaluation.sizes._asdict().items())
     return [f"Sizes: {sizes}.", *(f"{name}: {value}" for name, value in evaluation.settings.items()), RULE]
 
 
-def _markdown(evaluation: Evaluation, pictures: dict[str, Path]) -> str:
-    parts = ["# Evaluation of synthetic rows", *(f"**Note.** {note}" for note in evaluation.notes)]
-    for verdict in evaluation.verdicts:
-        parts += [f"## Verdict: {verdict.generator}", *(f"- {sentence}" for sentence in verdict.sentences)]
-    parts += ["## Scores", *map(to_markdown, tables(evaluation)), "## Figures"]
-    parts += [f"![{caption}]({path.name})" for caption, path in pictures.items()]
-    parts += ["## Settings", *(f"- {line}" for line in _settings(evaluation))]
-    return "\n\n".join(parts).replace("\n\n- ", "\n- ") + "\n"
-
-
-def _html(evaluation: Evaluation, pictures: dict[str, Path]) -> str:
-    environment = jinja2.Environment(loader=jinja2.PackageLoader("jaxcop.report", "."), autoescape=True)
-    encoded = {caption: base64.b64encode(path.read_bytes()).decode() for caption, path in pictures.items()}
-    return environment.get_template("evaluation.html.jinja").render(
-        evaluation=evaluation,
-        tables=tables(evaluation),
-        pictures=encoded,
-        settings=_settings(evaluation),
-        is_alarm=_is_alarm,
+def _page(evaluation: Evaluation) -> Page:
+    sizes = evaluation.sizes
+    lead = (
+        f"{sizes.train} training rows, {sizes.holdout} hold-out rows, columns {', '.join(evaluation.columns)}"
+        f"{f'; target {evaluation.target}' if evaluation.target else ''}."
+    )
+    sections = {f"Verdict: {verdict.generator}": verdict.sentences for verdict in evaluation.verdicts}
+    return Page(
+        "Evaluation of synthetic rows",
+        lead,
+        evaluation.notes,
+        bool(evaluation.leaked_share),
+        sections,
+        tables(evaluation),
+        list(_settings(evaluation)),
     )

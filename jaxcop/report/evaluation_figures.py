@@ -33,8 +33,12 @@ def correlations(
     both = [figures.spearman_matrix(table) for table in (real, synthetic)]
     panels = {f"real (n = {len(real)})": both[0], f"synthetic (n = {len(synthetic)})": both[1]}
     panels["synthetic − real"] = both[1] - both[0]
-    side = 1.6 + 0.5 * len(names)
-    figure = Figure(figsize=(3 * side + 1, side + 0.4), layout="compressed")
+    # Panels and margins in inches: to solve for a layout of hundreds of numbers takes longer than to draw them.
+    side, label = 1.0 + 0.5 * len(names), 0.3 + 0.07 * max(map(len, names))
+    width, height = label + 3 * side + 1.6, side + label + 0.7
+    figure = Figure(figsize=(width, height))
+    left, bottom, top = label / width, label / height, 1 - 0.6 / height
+    figure.subplots_adjust(left, bottom, 1 - 1.2 / width, top, 0.08)
     grid = [figure.add_subplot(1, 3, k + 1) for k in range(3)]
     image = None
     for axes, (label, values) in zip(grid, panels.items(), strict=True):
@@ -43,9 +47,10 @@ def correlations(
     for axes in grid[1:]:
         axes.set_yticks([])
     assert image is not None
-    figure.colorbar(image, ax=grid, label="Spearman rank correlation", shrink=0.8)
-    figure.suptitle(title, fontsize=11)
-    return figures.save(figure, path)
+    bar = figure.add_axes((1 - 1.0 / width, bottom, 0.15 / width, top - bottom))
+    figure.colorbar(image, cax=bar, label="Spearman rank correlation")
+    figure.suptitle(title, fontsize=11, y=1 - 0.12 / height)
+    return figures.save(figure, path, tight=False)
 
 
 def principal_components(

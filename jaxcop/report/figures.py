@@ -138,7 +138,10 @@ def pair_plot(
     for label, table in tables.items():
         _check_table(table, names, label)
     size = len(names)
-    figure = Figure(figsize=(1.2 + 1.5 * size, 1.4 + 1.5 * size), layout="constrained")
+    # Margins in inches: to solve for a layout of many panels takes longer than to draw them.
+    width, height = 1.2 + 1.5 * size, 1.6 + 1.5 * size
+    figure = Figure(figsize=(width, height))
+    figure.subplots_adjust(0.75 / width, 0.95 / height, 1 - 0.2 / width, 1 - 0.65 / height, 0.3, 0.3)
     style = {"real": {"color": COLOURS[0], "zorder": 3}, "synthetic": {"color": COLOURS[1], "zorder": 2}}
     lower_triangle = [(row, column) for row in range(size) for column in range(row + 1)]
     for i, j in lower_triangle:
@@ -159,14 +162,14 @@ def pair_plot(
             axes.set_ylim(-0.03, 1.03)
         elif j == 0:
             axes.set_ylabel(names[i], fontsize=9)
-    figure.suptitle(title, fontsize=11)
+    figure.suptitle(title, fontsize=11, y=1 - 0.12 / height)
     handles = [
         Line2D([], [], marker="o", lw=1.5, ls="-" if label == "real" else "--", color=style[label]["color"])
         for label in tables
     ]
     labels = [f"{label} (n = {len(table)})" for label, table in tables.items()]
-    figure.legend(handles, labels, loc="outside lower center", ncols=2, frameon=False)
-    return save(figure, path)
+    figure.legend(handles, labels, loc="lower center", ncols=2, frameon=False)
+    return save(figure, path, tight=False)
 
 
 def utility_by_generator(
@@ -330,8 +333,8 @@ def _log_axis(axes: Axes) -> None:
     axes.xaxis.set_minor_formatter(NullFormatter())
 
 
-def save(figure: Figure, path: str | Path) -> Path:
-    """Write the figure as a PNG file."""
+def save(figure: Figure, path: str | Path, *, tight: bool = True) -> Path:
+    """Write the figure as a PNG file; ``tight`` cuts it to what is drawn, which costs another pass."""
     path = Path(path)
-    figure.savefig(path, dpi=DPI, format="png", bbox_inches="tight")
+    figure.savefig(path, dpi=DPI, format="png", bbox_inches="tight" if tight else None)
     return path

@@ -7,7 +7,7 @@ from jaxcop.synthesizers.controls import bootstrap, independent, smoothed, uncha
 from jaxcop.synthesizers.copula import copula, gaussian_mixture_copula
 from jaxcop.synthesizers.imbalanced import david, imbalanced_arms, oversample, smoothed_pca, smoothed_raw
 from jaxcop.synthesizers.purpose import Target, rebalance, rebalance_table, stress, tail, target
-from jaxcop.synthesizers.tables import NAMED, Acceptance, TableModel, fit_table, sample_chunks, sample_table
+from jaxcop.synthesizers.tables import NAMED, Acceptance, TableModel, fit_table, padded, sample_chunks, sample_table
 from jaxcop.synthesizers.vae import vae
 
 __all__ = [
@@ -25,6 +25,7 @@ __all__ = [
     "imbalanced_arms",
     "independent",
     "oversample",
+    "padded",
     "rebalance",
     "rebalance_table",
     "sample_chunks",

@@ -109,10 +109,12 @@ def _kinds(x: np.ndarray, schema: Schema, synthesizer: str) -> Kinds:
     return Kinds(levels, tuple(j for j in nominal_columns(schema) if levels[j])) if any(levels) else NUMBERS
 
 
-def fit_table(key: Key[Array, ""], frame, schema: Schema, synthesizer: str = DEFAULT) -> TableModel:
+def fit_table(
+    key: Key[Array, ""], frame, schema: Schema, synthesizer: str = DEFAULT, *, hyper: Any = None
+) -> TableModel:
     """Learn a data frame with the synthesizer of that name in ``NAMED``, in jax's default precision.
 
-    Rounded numbers are dequantised, and so are codes where the synthesizer is none of ``TAKES_CODES``; which values are
+    ``hyper`` are its numbers (None: its own). Rounded numbers are dequantised, and so are codes where the synthesizer is none of ``TAKES_CODES``; which values are
     missing is learned beside them. What is learned are the columns of ``bijections.plan(schema).free``, from which
     every row keeps those constraints that have a bijection.
 
@@ -129,13 +131,22 @@ def fit_table(key: Key[Array, ""], frame, schema: Schema, synthesizer: str = DEF
     >>> sorted(set(rows["site"])), bool((rows["x"].round(1) == rows["x"]).all())
     (['p', 'q'], True)
     """
-    _checks.one_of(synthesizer, NAMED, "synthesizer")
     key_cells, key_fit = jax.random.split(key)
+    x, model = untrained(key_cells, frame, schema, synthesizer)
+    built = built_for(model)
+    hyper = built.hyper if hyper is None else hyper
+    built.check(x, hyper)
+    return model._replace(fitted=jax.jit(built.fit)(key_fit, *padded(x), hyper))
+
+
+def untrained(key: Key[Array, ""], frame, schema: Schema, synthesizer: str) -> tuple[np.ndarray, TableModel]:
+    """The numbers [n, d] that ``fit_table`` learns, and its model with nothing learned yet (``fitted`` is None)."""
+    _checks.one_of(synthesizer, NAMED, "synthesizer")
     schema = constrained(frame, schema)
     free = bijections.plan(schema).free
     x = encode(bijections.to_free(frame, schema), free)
     kinds = _kinds(x, free, synthesizer)
-    x = dequantise(key_cells, x, free)
+    x = dequantise(key, x, free)
     x = np.where(np.array(kinds.levels or 0) > 0, np.rint(x), x)
     with np.errstate(over="ignore"):
         x = x.astype(jnp.zeros(()).dtype)
@@ -145,10 +156,22 @@ def fit_table(key: Key[Array, ""], frame, schema: Schema, synthesizer: str = DEF
         )
     if x.shape[1] < 2:
         raise ValueError(f"frame: expected at least 2 columns that vary, got {x.shape[1]}; one has no dependence")
-    built = NAMED[synthesizer](len(x), kinds)
-    built.check(x, built.hyper)
-    fitted = jax.jit(built.fit)(key_fit, jnp.asarray(x), jnp.ones(len(x), bool), built.hyper)
-    return TableModel(schema, synthesizer, len(x), fitted, kinds)
+    return x, TableModel(schema, synthesizer, len(x), None, kinds)
+
+
+def built_for(model: TableModel) -> Synthesizer:
+    """The synthesizer that a model was, or is to be, fitted by."""
+    return NAMED[_checks.one_of(model.synthesizer, NAMED, "model")](model.num_rows, model.kinds)
+
+
+def padded(x: np.ndarray) -> tuple[Array, Array]:
+    """The rows and their mask, filled up to the next of a few lengths, so that tables of about a size share programs.
+
+    Lengths are in steps of an eighth to a quarter: 256, 320, 384, 448, 512, 640, ...
+    """
+    step = 2 ** max(3, len(x).bit_length() - 3)
+    length = -(-len(x) // step) * step
+    return jnp.asarray(np.concatenate([x, np.repeat(x[:1], length - len(x), axis=0)])), jnp.arange(length) < len(x)
 
 
 def constrained(frame, schema: Schema) -> Schema:
@@ -172,8 +195,7 @@ def sample_chunks(
     _checks.whole(num_rows, "num_rows")
     least = LEAST_DRAWN if model.schema.constraints else 1
     size = min(max(num_rows, least), CHUNK)
-    built = NAMED[_checks.one_of(model.synthesizer, NAMED, "model")](model.num_rows, model.kinds)
-    draw = jax.jit(built.sample, static_argnums=2)
+    draw = jax.jit(built_for(model).sample, static_argnums=2)
     report = Acceptance() if report is None else report
     here, given, number = Acceptance(), 0, 0
     while given < num_rows:

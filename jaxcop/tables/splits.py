@@ -12,7 +12,6 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 from jaxtyping import Int, Shaped
-from sklearn.model_selection import train_test_split
 
 FORMAT = "jaxcop-splits-1"
 
@@ -278,6 +277,9 @@ def _sides(units, seed, test_size, stratify, bins, word):
                 f"got {number} strata, the smallest of {smallest}, with {num_test} of {count} {word} to test; merge "
                 "rare labels, use fewer bins, or leave stratify out"
             )
+    # scikit-learn takes half a second to import, which `jaxcop sample` need not wait for.
+    from sklearn.model_selection import train_test_split
+
     _, chosen = train_test_split(np.arange(count), test_size=test_size, random_state=seed, stratify=strata)
     tested = np.isin(units, chosen)
     return np.flatnonzero(~tested), np.flatnonzero(tested)
