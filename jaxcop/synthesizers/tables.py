@@ -114,8 +114,8 @@ def fit_table(
 ) -> TableModel:
     """Learn a data frame with the synthesizer of that name in ``NAMED``, in jax's default precision.
 
-    ``hyper`` are its numbers (None: its own). Rounded numbers are dequantised, and so are codes where the synthesizer is
-    none of ``TAKES_CODES``; which values are missing is learned beside them. What is learned are the columns of
+    ``hyper`` are its numbers (None: its own). Rounded numbers are dequantised, and so are codes where the synthesizer
+    is none of ``TAKES_CODES``; which values are missing is learned beside them. What is learned are the columns of
     ``bijections.plan(schema).free``, from which every row keeps those constraints that have a bijection.
 
     Raises ValueError where ``encode`` does, for rows that break a constraint, for an unknown name, and where the
