@@ -46,7 +46,7 @@ class Run(NamedTuple):
 
     def warn(self, text: str) -> None:
         """A line on stderr that also makes the exit code 3."""
-        Console(stderr=True).print(f"[bold yellow]Warning[/]: {escape(text)}", highlight=False, soft_wrap=True)
+        Console(stderr=True).print(f"[bold yellow]Warning[/]: {shown(text)}", highlight=False, soft_wrap=True)
         self.found["warnings"].append(text)
 
 
@@ -62,7 +62,7 @@ def running(command: str, as_json: bool) -> Iterator[Run]:
     except (ValueError, OSError) as error:
         if not is_refusal(error):
             raise
-        Console(stderr=True).print(f"[bold red]Error[/]: {escape(str(error))}", soft_wrap=True, highlight=False)
+        Console(stderr=True).print(f"[bold red]Error[/]: {shown(str(error))}", soft_wrap=True, highlight=False)
         run.found.update({"status": "refused", "error": str(error)})
         code = REFUSED
     except KeyboardInterrupt:
@@ -102,16 +102,30 @@ def progress() -> Iterator[Callable[[str, int, int], None]]:
         yield advance
 
 
+def shown(text: str) -> str:
+    """Text of a file as it may stand on a terminal: markup and control characters do nothing there."""
+    return escape("".join(c if c.isprintable() or c == "\n" else repr(c)[1:-1] for c in text))
+
+
 def check_new(path: Path, overwrite: bool) -> None:
     """Refuse, before long work, a path that cannot be written."""
-    if path.is_dir() or (path.exists() and not overwrite):
+    if path.is_dir() or (os.path.lexists(path) and not overwrite):
         raise ValueError(f"{path}: expected a new file, got one that exists; pass --overwrite or another path")
+    _check_place(path)
 
 
 def check_new_folder(path: Path, overwrite: bool) -> None:
-    """Refuse, before long work, a folder that holds files."""
+    """Refuse, before long work, a folder that holds files or cannot be made."""
     if path.exists() and not (path.is_dir() and (overwrite or not any(path.iterdir()))):
         raise ValueError(f"{path}: expected a new folder, got one that exists; pass --overwrite or another path")
+    _check_place(path)
+
+
+def _check_place(path: Path) -> None:
+    """Refuse a path below what is no folder or cannot be written to."""
+    above = next(folder for folder in path.absolute().parents if os.path.lexists(folder))
+    if not above.is_dir() or not os.access(above, os.W_OK):
+        raise ValueError(f"{path}: expected a folder to write to, got {above}; choose another path")
 
 
 def publish(folder: Path, write: Callable[[Path], object]) -> None:

@@ -5,7 +5,6 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
 from jaxcop.cli._common import (
@@ -18,6 +17,7 @@ from jaxcop.cli._common import (
     check_new,
     progress,
     running,
+    shown,
 )
 from jaxcop.cli._programs import start_jax
 
@@ -43,7 +43,7 @@ def schema(
 
 
 def _columns(found) -> Table:
-    shown = Table("column", "kind", "dtype", "details", title=f"{len(found.columns)} columns")
+    screen = Table("column", "kind", "dtype", "details", title=f"{len(found.columns)} columns")
     for c in found.columns:
         details = {
             "categories": ", ".join(map(str, c.categories[:6])) + (", ..." if len(c.categories) > 6 else ""),
@@ -55,8 +55,8 @@ def _columns(found) -> Table:
             "missing with": c.missing,
         }
         text = "; ".join(f"{name} {value}" for name, value in details.items() if value not in (None, ""))
-        shown.add_row(*map(escape, (c.name, c.kind, c.dtype, text)))
-    return shown
+        screen.add_row(*map(shown, (c.name, c.kind, c.dtype, text)))
+    return screen
 
 
 def fit(
