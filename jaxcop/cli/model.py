@@ -19,6 +19,7 @@ from jaxcop.cli._common import (
     running,
     shown,
 )
+from jaxcop.cli._given import read_given
 from jaxcop.cli._programs import start_jax
 
 
@@ -65,6 +66,9 @@ def fit(
     seed: Seed,
     synthesizer: Annotated[str, typer.Option(help=SYNTHESIZERS)] = "gaussian_mixture_copula",
     schema: SchemaFile = None,
+    max_rows: Annotated[
+        int, typer.Option(min=1, help="Of a longer table as many rows, drawn at random, are learned.")
+    ] = 50_000,
     overwrite: Overwrite = False,
     allow_formulas: AllowFormulas = False,
     as_json: AsJson = False,
@@ -79,7 +83,9 @@ def fit(
         from jaxcop import _checks, checkpoint, synthesizers, tables
 
         _checks.one_of(synthesizer, synthesizers.NAMED, "--synthesizer")
-        frame = tables.read_csv(table)
+        frame, total = tables.read_sample(table, max_rows, seed)
+        if total > len(frame):
+            run.say(f"Note: learning {len(frame)} of {total} rows, drawn at random; --max-rows takes more.")
         found = tables.infer_schema(frame) if schema is None else tables.read_schema(schema)
         if not allow_formulas:
             tables.check_formulas({column.name: column.categories for column in found.columns})
@@ -92,7 +98,7 @@ def fit(
             run.say("Note: the fit had not converged when its steps were used up; compare with another synthesizer.")
         run.say(f"Wrote {out}. It holds the training values of every column: share it as you would share the table.")
         run.found.update({"out": str(out), "synthesizer": synthesizer, "seed": seed, "rows": len(frame)})
-        run.found["converged"] = converged
+        run.found.update({"total_rows": total, "converged": converged})
 
 
 def sample(
@@ -100,13 +106,20 @@ def sample(
     rows: Annotated[int, typer.Option(min=1, help="How many; ten times the training rows make a good evaluation.")],
     out: Annotated[Path, typer.Option(help="New CSV file.")],
     seed: Seed,
+    given: Annotated[
+        list[str] | None,
+        typer.Option(help="name=value, name=low..high (either may be left out), name=category, or name= (missing)."),
+    ] = None,
     overwrite: Overwrite = False,
     allow_formulas: AllowFormulas = False,
     as_json: AsJson = False,
 ) -> None:
     """Draw synthetic rows.
 
-    Example: jaxcop sample model --rows 2000 --out synthetic.csv --seed 1
+    Repeat --given for several columns: every row then meets all of them.
+    Exit code 3: more than half of the rows broke the constraints, or rows with --given are worth few independent ones.
+
+    Example: jaxcop sample model --rows 2000 --out synthetic.csv --seed 1 --given rock=granite --given depth=2..5
     """
     with running("sample", as_json) as run:
         check_new(out, overwrite)
@@ -116,16 +129,38 @@ def sample(
         loaded = checkpoint.load(model)
         if not isinstance(loaded, synthesizers.TableModel):
             raise ValueError(f"{model}: expected a model of `jaxcop fit`, got a {type(loaded).__name__}; fit one")
+        wanted = read_given(given or [], loaded.schema)
+        key, acceptance = jax.random.key(seed), synthesizers.Acceptance()
+        run.found.update({"out": str(out), "rows": rows, "seed": seed, "synthesizer": loaded.synthesizer})
         with progress() as advance:
 
             def drawn():
                 count = 0
                 advance("rows", 0, rows)
-                for frame in synthesizers.sample_chunks(jax.random.key(seed), loaded, rows):
+                if wanted:
+                    frame, report = synthesizers.sample_table_given(key, loaded, rows, wanted)
+                    run.found["given"] = report._asdict()
+                    parts = [frame]
+                else:
+                    parts = synthesizers.sample_chunks(key, loaded, rows, report=acceptance)
+                for frame in parts:
                     yield frame
                     count += len(frame)
                     advance("rows", count, rows)
 
             tables.write_csv(out, drawn(), overwrite=overwrite, allow_formulas=allow_formulas)
         run.say(f"Wrote {rows} rows to {out}.")
-        run.found.update({"out": str(out), "rows": rows, "seed": seed, "synthesizer": loaded.synthesizer})
+        if wanted:
+            report = run.found["given"]
+            run.say(
+                f"Drawn by {report['method']}: {report['acceptance']:.1%} of the proposals kept, worth "
+                f"{report['effective_size']:.0f} independent rows."
+            )
+            if report["warning"]:
+                run.warn(report["warning"])
+        else:
+            run.found["acceptance"] = acceptance.rate
+            if acceptance.rate < 1:
+                run.say(f"{acceptance.rate:.1%} of the rows drawn kept the constraints; the others were drawn anew.")
+            if acceptance.retrain:
+                run.warn("more than half of the rows broke the constraints: fit again, or another synthesizer")
