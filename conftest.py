@@ -9,11 +9,11 @@ jax.config.update("jax_enable_x64", True)
 # elsewhere, or show how a function is called. How well LLVM optimises does not matter to them, and compiling is most of
 # their time. Values and gradients of densities, transforms, samplers and metrics are tested on the code that users run.
 NOT_OPTIMISED = (
-    "bayes", "bayes_mixture", "categories", "checkpoint", "cli", "cli_runs", "compare", "conditional_synthesizers",
-    "constraints", "copula_fitting", "copula_inference", "csv_fuzz", "evaluate", "evaluation", "figures",
-    "fragmentation", "goodness_of_fit", "imbalanced_arms", "imbalanced_experiment", "latent", "metrics_augmentation",
-    "metrics_calibration", "metrics_contract", "metrics_faed", "pipeline", "readme", "study", "sweep", "synthesizers",
-    "table_sweep", "tuning", "vae", "vae_decoders", "vae_likelihood",
+    "bayes", "bayes_mixture", "categories", "checkpoint", "cli", "cli_given", "cli_runs", "compare",
+    "conditional_synthesizers", "constraints", "copula_fitting", "copula_inference", "csv_fuzz", "evaluate",
+    "evaluation", "figures", "fragmentation", "goodness_of_fit", "imbalanced_arms", "imbalanced_experiment", "latent",
+    "metrics_augmentation", "metrics_calibration", "metrics_contract", "metrics_faed", "pipeline", "readme", "study",
+    "sweep", "synthesizers", "table_sweep", "tuning", "vae", "vae_decoders", "vae_likelihood",
 )  # fmt: skip
 
 

@@ -331,6 +331,18 @@ def test_long_commands_refuse_early_and_leave_nothing(run, folder):
     assert not out.exists()
 
 
+def test_places_that_cannot_be_written_and_texts_that_a_terminal_would_obey(run, folder):
+    (folder / "file").write_text("kept")
+    refused(run("schema", folder / "train.csv", "--out", folder / "file" / "a.json"), "expected a folder to write to")
+    refused(run("compare", folder / "train.csv", "--out", folder / "file" / "out", "--seed", 0), "a folder to write to")
+    (folder / "link.json").symlink_to(folder / "nowhere")
+    refused(run("schema", folder / "train.csv", "--out", folder / "link.json"), "exists")
+    (folder / "odd.csv").write_text("a\x1b[31m,a\x1b[31m\n1,2\n")
+    odd = run("schema", folder / "odd.csv", "--out", folder / "a.json")
+    refused(odd, "\\x1b")
+    assert "\x1b" not in odd.output
+
+
 def test_shell_completion():
     environment = os.environ | {"_JAXCOP_COMPLETE": "source_bash"}
     command = [sys.executable, "-m", "jaxcop.cli"]

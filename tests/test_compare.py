@@ -67,6 +67,9 @@ def test_it_says_so_when_the_control_is_not_beaten_and_when_rows_leak():
     found = recommend(compared({"vae": 0.99 + 5 * SHIFTS}))
     assert found.name == "vae"
     assert found.beats == ()
+    assert not any("`smoothed` itself" in sentence for sentence in found.sentences)
+    copying = recommend(compared({"vae": 0.99}, copying=("smoothed",)))
+    assert any("`smoothed` itself shows signs of copying" in sentence for sentence in copying.sentences)
     assert any("no synthesizer beats `smoothed`" in warning for warning in found.warnings)
     assert any("10.0% of the scored rows" in w for w in recommend(compared({"vae": 0.5}, leaked=0.1)).warnings)
     assert recommend(compared({"vae": 0.5}, target=None)).score == "mmd"

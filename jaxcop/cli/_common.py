@@ -114,17 +114,18 @@ def check_new(path: Path, overwrite: bool) -> None:
     _check_place(path)
 
 
-def _check_place(path: Path) -> None:
-    above = next(folder for folder in path.absolute().parents if os.path.lexists(folder))
-    if not above.is_dir() or not os.access(above, os.W_OK):
-        raise ValueError(f"{path}: expected a folder to write to, got {above}; choose another path")
-
-
 def check_new_folder(path: Path, overwrite: bool) -> None:
-    """Refuse, before long work, a folder that holds files."""
+    """Refuse, before long work, a folder that holds files or cannot be made."""
     if path.exists() and not (path.is_dir() and (overwrite or not any(path.iterdir()))):
         raise ValueError(f"{path}: expected a new folder, got one that exists; pass --overwrite or another path")
     _check_place(path)
+
+
+def _check_place(path: Path) -> None:
+    """Refuse a path below what is no folder or cannot be written to."""
+    above = next(folder for folder in path.absolute().parents if os.path.lexists(folder))
+    if not above.is_dir() or not os.access(above, os.W_OK):
+        raise ValueError(f"{path}: expected a folder to write to, got {above}; choose another path")
 
 
 def publish(folder: Path, write: Callable[[Path], object]) -> None:

@@ -1,39 +1,46 @@
-"""What ``--given`` says: ``rock=granite``, ``depth=2.5``, ``depth=1.5..2.5``, ``depth=..2``, ``charge=`` (missing)."""
+"""``--given`` of ``jaxcop sample``: what stands on the command line as values, ranges and categories."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Sequence
+from typing import Any
 
 
-def conditions(texts: Iterable[str], schema) -> dict:
-    """The conditions of ``synthesizers.sample_table_given``; raises ValueError for columns and values that are none."""
-    known, found = {column.name: column for column in schema.columns}, {}
+def read_given(texts: Sequence[str], schema) -> dict[str, Any]:
+    """``name=value``, ``name=low..high``, ``name=category`` or ``name=`` (missing) by the kinds of the columns.
+
+    An end of a range may be left out. Raises ValueError for a name that is no column or comes twice, and for text that
+    is no number, no range and none of the categories.
+    """
+    columns = {column.name: column for column in schema.columns}
+    given = {}
     for text in texts:
-        # Names may hold equality signs.
-        name = next((name for name in sorted(known, key=len, reverse=True) if text.startswith(f"{name}=")), None)
-        if name is None:
+        name, equals, value = text.partition("=")
+        if not equals or name not in columns:
             raise ValueError(
-                f"--given {text}: expected COLUMN=VALUE with a column of {list(known)}; check the spelling"
+                f"--given: expected NAME=VALUE with a name among {list(columns)}, got {text!r}; correct it"
             )
-        if name in found:
-            raise ValueError(f"--given {text}: expected each column once, got {name!r} twice; drop one")
-        found[name] = _wanted(text[len(name) + 1 :], known[name], text)
-    return found
+        if name in given:
+            raise ValueError(f"--given: expected each column once, got {name!r} again; give one range")
+        given[name] = _value(columns[name], value)
+    return given
 
 
-def _wanted(value: str, column, text: str):
-    if value == "":
+def _value(column, text: str) -> Any:
+    if text == "":
         return None
     if column.kind in ("continuous", "integer"):
-        low, between, high = value.partition("..")
+        low, dots, high = text.partition("..")
         try:
-            if not between:
-                return float(value)
-            return float(low) if low else -math.inf, float(high) if high else math.inf
+            if dots:
+                return (float(low) if low else -math.inf, float(high) if high else math.inf)
+            return float(text)
         except ValueError:
-            raise ValueError(f"--given {text}: expected a number, or a range as 1.5..2.5 or ..2; correct it") from None
-    allowed = (False, True) if column.kind == "boolean" else column.categories
-    named = {str(each).lower() if column.kind == "boolean" else str(each): each for each in allowed}
-    key = value.lower() if column.kind == "boolean" else value
-    if key not in named:
-        raise ValueError(f"--given {text}: expected one of {list(named)[:20]}, got {value!r}; correct it")
-    return named[key]
+            raise ValueError(
+                f"--given: expected a number or low..high for {column.name!r}, got {text!r}; correct it"
+            ) from None
+    values = (False, True) if column.kind == "boolean" else column.categories
+    found = [value for value in values if str(value).lower() == text.lower()]
+    exact = [value for value in found if str(value) == text]
+    if not found or (len(found) > 1 and not exact):
+        raise ValueError(f"--given: expected one of {list(values)} for {column.name!r}, got {text!r}; correct it")
+    return (exact or found)[0]

@@ -19,7 +19,7 @@ from jaxcop.cli._common import (
     running,
     shown,
 )
-from jaxcop.cli._given import conditions
+from jaxcop.cli._given import read_given
 from jaxcop.cli._programs import start_jax
 
 
@@ -44,7 +44,7 @@ def schema(
 
 
 def _columns(found) -> Table:
-    table = Table("column", "kind", "dtype", "details", title=f"{len(found.columns)} columns")
+    screen = Table("column", "kind", "dtype", "details", title=f"{len(found.columns)} columns")
     for c in found.columns:
         details = {
             "categories": ", ".join(map(str, c.categories[:6])) + (", ..." if len(c.categories) > 6 else ""),
@@ -57,12 +57,8 @@ def _columns(found) -> Table:
             "zeros of their own": "yes" if c.zero_inflated else None,
         }
         text = "; ".join(f"{name} {value}" for name, value in details.items() if value not in (None, ""))
-        table.add_row(*map(shown, (c.name, c.kind, c.dtype, text)))
-    return table
-
-
-MANY_ROWS = 50_000
-"""Of longer files a sample of this many rows is learned."""
+        screen.add_row(*map(shown, (c.name, c.kind, c.dtype, text)))
+    return screen
 
 
 def fit(
@@ -71,11 +67,14 @@ def fit(
     seed: Seed,
     synthesizer: Annotated[str, typer.Option(help=SYNTHESIZERS)] = "gaussian_mixture_copula",
     schema: SchemaFile = None,
+    max_rows: Annotated[
+        int, typer.Option(min=1, help="Of a longer table as many rows, drawn at random, are learned.")
+    ] = 50_000,
     overwrite: Overwrite = False,
     allow_formulas: AllowFormulas = False,
     as_json: AsJson = False,
 ) -> None:
-    """Learn a table; of more than 50,000 rows, as many drawn at random.
+    """Learn a table.
 
     Example: jaxcop fit train.csv --out model --seed 0 --synthesizer vae_gmm --schema schema.yaml
     """
@@ -85,9 +84,9 @@ def fit(
         from jaxcop import _checks, checkpoint, synthesizers, tables
 
         _checks.one_of(synthesizer, synthesizers.NAMED, "--synthesizer")
-        frame, total = tables.read_sample(table, MANY_ROWS, seed)
+        frame, total = tables.read_sample(table, max_rows, seed)
         if total > len(frame):
-            run.say(f"Learning {len(frame)} of {total} rows, drawn at random with the seed.")
+            run.say(f"Note: learning {len(frame)} of {total} rows, drawn at random; --max-rows takes more.")
         found = tables.infer_schema(frame) if schema is None else tables.read_schema(schema)
         if not allow_formulas:
             tables.check_formulas({column.name: column.categories for column in found.columns})
@@ -100,8 +99,7 @@ def fit(
             run.say("Note: the fit had not converged when its steps were used up; compare with another synthesizer.")
         run.say(f"Wrote {out}. It holds the training values of every column: share it as you would share the table.")
         run.found.update({"out": str(out), "synthesizer": synthesizer, "seed": seed, "rows": len(frame)})
-        run.found["rows_of_file"] = total
-        run.found["converged"] = converged
+        run.found.update({"total_rows": total, "converged": converged})
 
 
 def sample(
@@ -111,18 +109,18 @@ def sample(
     seed: Seed,
     given: Annotated[
         list[str] | None,
-        typer.Option(help="What every row is to have, as rock=granite, depth=2.5 or depth=1.5..2.5; repeat it."),
+        typer.Option(help="name=value, name=low..high (either may be left out), name=category, or name= (missing)."),
     ] = None,
     overwrite: Overwrite = False,
     allow_formulas: AllowFormulas = False,
     as_json: AsJson = False,
 ) -> None:
-    """Draw synthetic rows, which keep the bounds and constraints of the schema.
+    """Draw synthetic rows.
 
-    Exit code 3: more than half of the drawn rows broke a constraint, or few draws stand behind the rows that were asked
-    for: fit the model anew, or another one.
+    Repeat --given for several columns: every row then meets all of them.
+    Exit code 3: more than half of the rows broke the constraints, or rows with --given are worth few independent ones.
 
-    Example: jaxcop sample model --rows 2000 --out synthetic.csv --seed 1 --given rock=granite
+    Example: jaxcop sample model --rows 2000 --out synthetic.csv --seed 1 --given rock=granite --given depth=2..5
     """
     with running("sample", as_json) as run:
         check_new(out, overwrite)
@@ -132,36 +130,38 @@ def sample(
         loaded = checkpoint.load(model)
         if not isinstance(loaded, synthesizers.TableModel):
             raise ValueError(f"{model}: expected a model of `jaxcop fit`, got a {type(loaded).__name__}; fit one")
-        key = jax.random.key(seed)
-        if given:
-            wanted = conditions(given, loaded.schema)
-            with Console(stderr=True).status(f"drawing {rows} rows"):
-                frame, report = synthesizers.sample_table_given(key, loaded, rows, wanted)
-                tables.write_csv(out, [frame], overwrite=overwrite, allow_formulas=allow_formulas)
-            run.say(
-                f"Drawn by {report.method}: {report.acceptance:.1%} of the proposals kept, worth "
-                f"{report.effective_size:.0f} independent rows."
-            )
-            run.found["given"] = report._asdict()
-            if report.warning:
-                run.warn(report.warning)
-        else:
-            acceptance = synthesizers.Acceptance()
-            with progress() as advance:
-
-                def drawn():
-                    count = 0
-                    advance("rows", 0, rows)
-                    for frame in synthesizers.sample_chunks(key, loaded, rows, report=acceptance):
-                        yield frame
-                        count += len(frame)
-                        advance("rows", count, rows)
-
-                tables.write_csv(out, drawn(), overwrite=overwrite, allow_formulas=allow_formulas)
-            run.found["acceptance"] = acceptance.rate
-            if loaded.schema.constraints:
-                run.say(f"{acceptance.rate:.1%} of {acceptance.proposed} drawn rows kept the constraints.")
-            if acceptance.retrain:
-                run.warn("more than half of the drawn rows broke a constraint: fit the model anew, or another one")
-        run.say(f"Wrote {rows} rows to {out}.")
+        wanted = read_given(given or [], loaded.schema)
+        key, acceptance = jax.random.key(seed), synthesizers.Acceptance()
         run.found.update({"out": str(out), "rows": rows, "seed": seed, "synthesizer": loaded.synthesizer})
+        with progress() as advance:
+
+            def drawn():
+                count = 0
+                advance("rows", 0, rows)
+                if wanted:
+                    frame, report = synthesizers.sample_table_given(key, loaded, rows, wanted)
+                    run.found["given"] = report._asdict()
+                    parts = [frame]
+                else:
+                    parts = synthesizers.sample_chunks(key, loaded, rows, report=acceptance)
+                for frame in parts:
+                    yield frame
+                    count += len(frame)
+                    advance("rows", count, rows)
+
+            tables.write_csv(out, drawn(), overwrite=overwrite, allow_formulas=allow_formulas)
+        run.say(f"Wrote {rows} rows to {out}.")
+        if wanted:
+            report = run.found["given"]
+            run.say(
+                f"Drawn by {report['method']}: {report['acceptance']:.1%} of the proposals kept, worth "
+                f"{report['effective_size']:.0f} independent rows."
+            )
+            if report["warning"]:
+                run.warn(report["warning"])
+        else:
+            run.found["acceptance"] = acceptance.rate
+            if acceptance.rate < 1:
+                run.say(f"{acceptance.rate:.1%} of the rows drawn kept the constraints; the others were drawn anew.")
+            if acceptance.retrain:
+                run.warn("more than half of the rows broke the constraints: fit again, or another synthesizer")

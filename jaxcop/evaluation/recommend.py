@@ -74,6 +74,8 @@ def recommend(found: Compared) -> Recommendation:
         )
     else:
         warnings.append(f"no synthesizer beats `smoothed`, the training rows with a little noise, in {label}")
+    if copying["smoothed"]:
+        sentences.append("`smoothed` itself shows signs of copying: it is a bar to pass, not rows to share.")
     if name is None:
         warnings.append("no synthesizer is left to recommend")
     elif means[name]["dcr_ratio"] < means["smoothed"]["dcr_ratio"]:

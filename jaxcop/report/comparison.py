@@ -138,7 +138,7 @@ def _draw(found: Compared, advice: Recommendation, folder: Path) -> dict[str, Pa
         if any(np.isfinite(found.values(name, metric)).any() for name in names)
     }
     drawn["Scores over the folds"] = arms.boxes(
-        folder / "scores.png", panels, reference="smoothed", title="Each box: one score a fold"
+        folder / "scores.png", panels, reference="smoothed", title="One score per fold"
     )
     if found.target is not None:
         drawn["What a model learns from the rows, fold by fold"] = figures.utility_by_generator(
