@@ -25,7 +25,9 @@ def drawn(monkeypatch):
     """The Figure objects behind the files."""
     seen = []
     original = figures.save
-    monkeypatch.setattr(figures, "save", lambda figure, path: (seen.append(figure), original(figure, path))[1])
+    monkeypatch.setattr(
+        figures, "save", lambda figure, path, **o: (seen.append(figure), original(figure, path, **o))[1]
+    )
     return seen
 
 

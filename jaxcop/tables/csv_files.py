@@ -109,7 +109,9 @@ def _parsed(
             count += len(part)
             # pandas renames nothing and drops nothing here, or its columns would not be those that were checked.
             if list(part.columns) != header or count > total or (chunk is None and count < total):
-                raise ValueError(f"{total} rows of {header} became {count} of {list(part.columns)}; quote every cell")
+                raise ValueError(
+                    f"expected {total} rows of {header}, got {count} of {list(part.columns)}; quote every cell"
+                )
             yield part
     except (ValueError, OverflowError) as error:
         raise ValueError(f"{path}: expected a table, got what pandas cannot read ({error}); correct it") from None
