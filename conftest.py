@@ -16,6 +16,21 @@ NOT_OPTIMISED = (
     "sweep", "synthesizers", "table_sweep", "tuning", "vae", "vae_decoders", "vae_likelihood",
 )  # fmt: skip
 
+# Examples that compile for long, of what tests of their own cover.
+LONG_EXAMPLES = (
+    "jaxcop.bayes.copula.copula_posterior", "jaxcop.bayes.mixture.mixture_posterior",
+    "jaxcop.copulas.validation.cross_validated", "jaxcop.copulas.validation.held_out",
+    "jaxcop.evaluation.evaluate.evaluate", "jaxcop.synthesizers.conditional.sample_given",
+    "jaxcop.synthesizers.purpose.rebalance", "jaxcop.vae.diagnostics.diagnose",
+    "jaxcop.vae.sampling.fit_posterior_mixture",
+)  # fmt: skip
+
+
+def pytest_collection_modifyitems(items):
+    for item in items:
+        if item.name in LONG_EXAMPLES:
+            item.add_marker(pytest.mark.slow)
+
 
 @pytest.fixture(scope="module", autouse=True)
 def _programs_of_one_file(request):

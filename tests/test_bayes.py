@@ -127,7 +127,7 @@ def found():
             {"theta": ABOVE_ONE},
         ),
         ("gaussian", {}),
-        ("student_t", {"df": dist.LogNormal(1.0, 0.5)}),
+        pytest.param("student_t", {"df": dist.LogNormal(1.0, 0.5)}, marks=pytest.mark.slow),
     ],
     ids=["clayton", "frank", "gumbel", "gaussian", "student_t"],
 )
