@@ -426,8 +426,9 @@ def _corners(q: float, dim: int):
     "case",
     [
         pytest.param(case, marks=pytest.mark.slow)
-        if case.name.startswith(("independence", "gaussian d=2", "clayton d=5", "joe d=2", "blend", "gumbel 90", "frank d=2"))
+        if case.name.startswith(("independence", "gaussian d=2", "clayton d=5", "joe d=2", "blend", "gumbel 90"))
         or case.name in ("clayton d=2 0.01", "gaussian mixture d=3", "gumbel d=2 1.1", "survival clayton d=3")
+        or case.name.startswith("frank d=2")
         else case
         for case in CASES
     ],
