@@ -57,8 +57,8 @@ synthetic.head()
 # ## Judge
 #
 # The last command compares the synthetic rows with the training rows and with the rows kept back, and puts three simple
-# controls beside them. (Fewer repetitions than by default, since this page must build quickly; leave both options out.) It ends with exit code 3 where
-# there is something to warn of, as here.
+# controls beside them. (Fewer repetitions than by default, since this page must build quickly; leave both options out.)
+# It ends with exit code 3 where there is something to warn of, as here.
 
 # %% language="bash"
 # jaxcop evaluate --train train.csv --holdout holdout.csv --synthetic synthetic.csv --target progression \
