@@ -8,6 +8,7 @@ batch is 20 tables in one call against 20 calls. The peer is the same model as o
 log-density by hand in one numpyro.factor), in plain NumPyro with vectorised chains; its summaries must agree.
 """
 
+import os
 import platform
 import statistics
 import time
@@ -42,6 +43,7 @@ def timed(call):
 
 
 def main() -> None:
+    jax.config.update("jax_num_cpu_devices", os.cpu_count() or 1)
     print(f"jax {jax.__version__}, numpyro {numpyro.__version__}, {platform.machine()}, {jax.devices()}")
     keys = jax.random.split(jax.random.key(0), TABLES)
     tables = jax.vmap(lambda key: clayton.sample(key, clayton.Params(jnp.float32(1.0)), (ROWS, COLUMNS)))(keys)

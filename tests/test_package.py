@@ -52,7 +52,7 @@ def test_no_private_or_dated_jax():
         ("metrics", ("copulas", "vae", "synthesizers", "evaluation", "sweep", "report")),
         ("tables", ("copulas", "vae", "synthesizers", "evaluation", "sweep", "report", "metrics")),
         ("copulas", ("bayes", "vae", "synthesizers", "evaluation", "sweep", "report", "metrics")),
-        ("bayes", ("vae", "synthesizers", "evaluation", "sweep", "report", "metrics")),
+        ("bayes", ("vae", "synthesizers", "evaluation", "report", "metrics")),
         ("vae", ("bayes", "copulas", "synthesizers", "evaluation", "sweep", "report", "metrics")),
         ("imbalanced", ("copulas", "vae", "synthesizers", "evaluation", "sweep", "report", "metrics")),
         ("synthesizers", ("evaluation", "report", "metrics", "sweep", "tuning")),

@@ -3,7 +3,6 @@
 import math
 import warnings
 from collections.abc import Mapping
-from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -14,7 +13,7 @@ import optax
 from jaxtyping import Array, Float, Key
 from numpyro.distributions.transforms import biject_to
 
-from jaxcop import _checks
+from jaxcop import _checks, sweep
 from jaxcop.bayes import _diagnostics, _samplers
 from jaxcop.bayes._priors import TAU_RANGE, checked_priors
 from jaxcop.copulas import Copula, fitting
@@ -147,24 +146,23 @@ def _approximation(model: _Model, num_draws: int):
     return run
 
 
-@partial(jax.jit, static_argnames=("copula", "names", "structure", "method", "num_warmup", "num_draws"))
-def _run(keys, u, leaves, copula, names, structure, method, num_warmup, num_draws):
+def _one_table(keys, u, leaves, copula, names, structure, method, num_warmup, num_draws):
+    """Draws of all chains, decoded, and which of them diverged."""
     model = _Model(copula, names, jax.tree.unflatten(structure, leaves))
     sampler = _sampler(model, num_warmup, num_draws) if method == "nuts" else _approximation(model, num_draws)
+    z, diverging = jax.vmap(sampler, (0, None))(keys, u)
 
-    def one_table(keys, u):
-        z, diverging = jax.vmap(sampler, (0, None))(keys, u)
+    def decode(z):
+        params, shown = _params(copula, model.values(z)[0])
+        return params, shown, copula.logpdf(u, params)
 
-        def decode(z):
-            params, shown = _params(copula, model.values(z)[0])
-            return params, shown, copula.logpdf(u, params)
+    z = z.reshape(-1, model.size)
+    # A batch that leaves no rest, which would be compiled a second time.
+    batch = max(size for size in range(1, 65) if len(z) % size == 0)
+    return (*jax.lax.map(decode, z, batch_size=batch), diverging)
 
-        z = z.reshape(-1, model.size)
-        # A batch that leaves no rest, which would be compiled a second time.
-        batch = max(size for size in range(1, 65) if len(z) % size == 0)
-        return (*jax.lax.map(decode, z, batch_size=batch), diverging)
 
-    return jax.vmap(one_table)(keys, u)
+_run = jax.jit(_one_table, static_argnums=range(3, 9))
 
 
 def copula_posterior(
@@ -184,7 +182,8 @@ def copula_posterior(
     and student_t with one on the Cholesky factor of the ``"correlation"`` (an LKJCholesky) and, for t, on ``"df"``.
     ``priors`` replaces any of them by a NumPyro distribution. ``"nuts"`` runs all chains vectorised in one program,
     kept for further tables of the same shape; ``"svi"`` fits a Gaussian on the unconstrained scale, quickly and without
-    the guarantees. ``u`` with leading axes is a batch of tables, fitted in one program, and gives a list.
+    the guarantees. ``u`` with leading axes is a batch of tables, fitted in one program on all devices of jax, and gives
+    a list.
 
     Chains that disagree, divergences, few effective draws or a Pareto k above 0.7 are warned of and kept in the result.
     So are columns with more than a tenth of their values tied. ``u`` from ranks treats the margins as known, which
@@ -215,10 +214,15 @@ def copula_posterior(
     tied = _tie_warning(np.asarray(u))
     chosen = checked_priors(copula, u.shape[-1], priors or {})
     leaves, structure = jax.tree.flatten(tuple(chosen.values()))
+    leaves = [jnp.asarray(leaf, u.dtype) for leaf in leaves]
+    static = (copula, tuple(chosen), structure, method, num_warmup, num_draws)
     tables = u.reshape(-1, *u.shape[-2:])
     keys = jax.random.split(key, (len(tables), num_chains))
-    leaves = [jnp.asarray(leaf, u.dtype) for leaf in leaves]
-    out = _run(keys, tables, leaves, copula, tuple(chosen), structure, method, num_warmup, num_draws)
+    if len(tables) == 1:
+        out = jax.tree.map(lambda leaf: leaf[None], _run(keys[0], tables[0], leaves, *static))
+    else:
+        repeated = [jnp.broadcast_to(leaf, (len(tables), *leaf.shape)) for leaf in leaves]
+        out = sweep.replicate(_one_table, keys, tables, repeated, static=static)
     found = [
         _result(copula.name, u.shape[-1], jax.tree.map(lambda leaf, i=i: np.asarray(leaf[i]), out), num_chains, tied)
         for i in range(len(tables))

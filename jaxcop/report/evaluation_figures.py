@@ -50,7 +50,7 @@ def correlations(
     bar = figure.add_axes((1 - 1.0 / width, bottom, 0.15 / width, top - bottom))
     figure.colorbar(image, cax=bar, label="Spearman rank correlation")
     figure.suptitle(title, fontsize=11, y=1 - 0.12 / height)
-    return figures.save(figure, path, tight=False)
+    return figures.save(figure, path)
 
 
 def principal_components(

@@ -169,7 +169,7 @@ def pair_plot(
     ]
     labels = [f"{label} (n = {len(table)})" for label, table in tables.items()]
     figure.legend(handles, labels, loc="lower center", ncols=2, frameon=False)
-    return save(figure, path, tight=False)
+    return save(figure, path)
 
 
 def utility_by_generator(
@@ -333,8 +333,8 @@ def _log_axis(axes: Axes) -> None:
     axes.xaxis.set_minor_formatter(NullFormatter())
 
 
-def save(figure: Figure, path: str | Path, *, tight: bool = True) -> Path:
-    """Write the figure as a PNG file; ``tight`` cuts it to what is drawn, which costs another pass."""
+def save(figure: Figure, path: str | Path) -> Path:
+    """Write the figure, whose layout leaves room for all that is drawn, as a PNG file."""
     path = Path(path)
-    figure.savefig(path, dpi=DPI, format="png", bbox_inches="tight" if tight else None)
+    figure.savefig(path, dpi=DPI, format="png")
     return path

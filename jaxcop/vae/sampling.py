@@ -57,8 +57,8 @@ def latent_codes(
     """``num_draws`` posterior samples of the latent code of each row (0: its mean) and the mask of those that count."""
     z, log_var = encode(trained, config, jnp.where(mask[:, None], x, 0))
     if num_draws:
-        noise = jax.random.normal(key, (num_draws, *z.shape), z.dtype)
-        z = (z + jnp.exp(0.5 * log_var) * noise).reshape(-1, config.latent_dim)
+        z, sd = (jnp.tile(part, (num_draws, 1)) for part in (z, jnp.exp(0.5 * log_var)))
+        z = z + sd * jax.random.normal(key, z.shape, z.dtype)
         mask = jnp.tile(mask, num_draws)
     return z, mask
 
