@@ -1,4 +1,4 @@
-"""The VAE beside ctgan's TVAE: CPU seconds per fitted model, and fidelity on three tables.
+"""The VAE beside ctgan's TVAE and the VAE-BGM recipe: CPU seconds per fitted model, and fidelity on three tables.
 
     python -m venv peers
     peers/bin/pip install -e ".[experiments]" ctgan mlxtend
@@ -91,6 +91,75 @@ def tvae(train: np.ndarray, num_rows: int, seed: int) -> np.ndarray:
         return model.sample(num_rows).to_numpy()
 
 
+def vae_bgm(train: np.ndarray, num_rows: int, seed: int) -> np.ndarray:
+    """VAE-BGM (Apellániz, Parras & Zazo 2024) with the numbers of its authors' program, written anew.
+
+    z-scores; 50 hidden units, 5 latent variables, bounded by 10; decoder with a mean and a standard deviation below 0.1
+    a column, dropout 0.2; Adam at 1e-3, up to 1,000 epochs of batches of 500 in order, stopped by a fifth of the rows;
+    then scikit-learn's mixture, best of 10 starts, on the latent means. Negative rows of positive columns are redrawn.
+    """
+    import torch
+    from sklearn.mixture import BayesianGaussianMixture
+    from sklearn.model_selection import train_test_split
+
+    torch.manual_seed(seed)
+    torch.set_num_threads(1)
+    location, scale, hidden, latent = train.mean(0), train.std(0), 50, 5
+    columns, linear = train.shape[1], torch.nn.Linear
+    learned, stopping = (
+        torch.tensor(part, dtype=torch.float32)
+        for part in train_test_split((train - location) / scale, test_size=0.2, random_state=0)
+    )
+    encoder = torch.nn.Sequential(linear(columns, hidden), torch.nn.ReLU(), linear(hidden, 2 * latent), torch.nn.Tanh())
+    layers = linear(latent, hidden), torch.nn.ReLU(), torch.nn.Dropout(0.2), linear(hidden, 2 * columns)
+    decoder = torch.nn.Sequential(*layers)
+    optimiser = torch.optim.Adam([*encoder.parameters(), *decoder.parameters()], lr=1e-3)
+
+    def encode(x):
+        return (10 * encoder(x)).split(latent, -1)
+
+    def decode(z):
+        mean, raw = decoder(z).split(columns, -1)
+        return torch.distributions.Normal(mean, (torch.sigmoid(raw) * (10 - 1e-3) + 1e-3) / 100)
+
+    def negative_elbo(x):
+        mean, log_var = encode(x)
+        z = mean + torch.exp(log_var / 2) * torch.randn_like(mean)
+        return (-decode(z).log_prob(x).sum() - 0.5 * (1 + log_var - mean**2 - log_var.exp()).sum()) / len(x)
+
+    best, waited = np.inf, 0
+    for _ in range(1000):
+        total = 0.0
+        for batch in learned.split(500):
+            decoder.train()
+            optimiser.zero_grad()
+            negative_elbo(batch).backward()
+            optimiser.step()
+            decoder.eval()
+            with torch.no_grad():
+                total += negative_elbo(stopping).item()
+        best, waited = (total, 0) if total < best else (best, waited + (total > best + 2))
+        if waited == 30:
+            break
+    with torch.no_grad():
+        means, log_vars = encode(learned)
+        mixture = BayesianGaussianMixture(
+            n_components=latent, n_init=10, max_iter=5000, reg_covar=1e-5, random_state=seed
+        )
+        mixture.fit(means.numpy())
+        kept = np.empty((0, columns))
+        while len(kept) < num_rows:
+            codes = torch.tensor(mixture.sample(num_rows)[0], dtype=torch.float32)
+            z = codes + torch.exp(log_vars.mean(0) / 2) * torch.randn_like(codes)
+            rows = decode(z).sample().numpy() * scale + location
+            kept = np.concatenate([kept, rows[(rows[:, train.min(0) >= 0] >= 0).all(1)]])
+    return kept[:num_rows]
+
+
+PEERS = {"TVAE": ("ctgan", tvae), "VAE-BGM": ("torch", vae_bgm)}
+"""By name: the package they need, and rows of a fit."""
+
+
 def scores(train: np.ndarray, test: np.ndarray, rows: list[np.ndarray], seed: int) -> list[dict[str, float]]:
     real = jnp.asarray(train, np.float32)
     tstr = utility_many([Job(table, test, 0, seed) for table in rows])
@@ -111,18 +180,18 @@ def scores(train: np.ndarray, test: np.ndarray, rows: list[np.ndarray], seed: in
     return found
 
 
-def costs(train: np.ndarray, count: int, *, with_peer: bool) -> dict[str, float]:
-    """CPU seconds per model: of ``count`` seeds in one program for each arm, compiled anew, and of one peer."""
+def costs(train: np.ndarray, count: int, peers) -> dict[str, float]:
+    """CPU seconds per model: of ``count`` seeds in one program for each arm, compiled anew, and of each peer."""
     found = {}
     for arm, synthesizer in ARMS.items():
         jax.clear_caches()
         start = time.process_time()
         ours([train], np.zeros(count, int), np.arange(1000, 1000 + count), synthesizer)
         found[arm] = (time.process_time() - start) / count
-    if with_peer:
+    for name, (_, rows_of) in peers.items():
         start = time.process_time()
-        tvae(train, len(train), 0)
-        found["TVAE"] = time.process_time() - start
+        rows_of(train, len(train), 0)
+        found[name] = time.process_time() - start
     return found
 
 
@@ -132,17 +201,18 @@ def main() -> None:
     parser.add_argument("--tables", nargs="+", choices=("blast", "diabetes", "autompg"), default=None)
     parser.add_argument("--splits", type=int, default=5)
     parser.add_argument("--seeds", type=int, default=5)
-    parser.add_argument("--peer-seeds", type=int, default=None, help="fits of the peer a split, if fewer than --seeds")
+    parser.add_argument("--peer-seeds", type=int, default=None, help="fits of each peer a split, if fewer than --seeds")
     parser.add_argument("--count", type=int, default=32, help="seeds in the program whose CPU time is measured")
     options = parser.parse_args()
     console = Console(width=None if sys.stdout.isatty() else 140)
-    try:
-        peer = f"ctgan {metadata.version('ctgan')}"
-    except metadata.PackageNotFoundError:
-        peer = None
-    console.print(
-        f"jax {jax.__version__}, {len(jax.devices())} devices, {platform.machine()}, {peer or 'ctgan missing'}"
-    )
+    peers, versions = {}, []
+    for name, (package, rows_of) in PEERS.items():
+        try:
+            versions.append(f"{package} {metadata.version(package)}")
+            peers[name] = package, rows_of
+        except metadata.PackageNotFoundError:
+            versions.append(f"{package} missing")
+    console.print(f"jax {jax.__version__}, {len(jax.devices())} devices, {platform.machine()}, {', '.join(versions)}")
     cost = {}
     for name in options.tables or ("blast", "diabetes", "autompg"):
         table, groups = load(name)
@@ -157,12 +227,12 @@ def main() -> None:
             tables[control] = list(ours(trains, split, seed, synthesizer))
         # Real rows never seen, as a table of their own: what cannot be told from training rows but by chance.
         tables["(holdout)"] = tests
-        if peer:
+        for peer, (_, rows_of) in peers.items():
             fewer = options.peer_seeds or options.seeds
             try:
-                tables["TVAE"] = [tvae(trains[s], len(trains[s]), k) for s in range(len(cut)) for k in range(fewer)]
+                tables[peer] = [rows_of(trains[s], len(trains[s]), k) for s in range(len(cut)) for k in range(fewer)]
             except ValueError as error:  # of ctgan, on tables that it cannot map back
-                console.print(f"TVAE failed on {name}: {error}")
+                console.print(f"{peer} failed on {name}: {error}")
         shown = Table("model", *TARGETS, title=f"{name}: {len(table)} rows; mean (SD)", box=None)
         shown.add_row("wanted", *TARGETS.values())
         for model, rows in tables.items():
@@ -178,9 +248,9 @@ def main() -> None:
             shown.add_row(f"{model}, {len(rows)} fits", *cells, "–" if rows is tests else utility)
         console.print(shown)
         if not cost:
-            cost = costs(trains[0], options.count, with_peer=peer is not None)
+            cost = costs(trains[0], options.count, peers)
             for model, seconds in cost.items():
-                ratio = f", TVAE / this {cost['TVAE'] / seconds:.0f}" if peer else ""
+                ratio = "".join(f", {peer} / this {cost[peer] / seconds:.1f}" for peer in peers)
                 console.print(f"{model}: {seconds:.2f} CPU s a model, sampling included{ratio}", highlight=False)
 
 
