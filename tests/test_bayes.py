@@ -161,6 +161,14 @@ def test_svi_is_close_to_quadrature():
     np.testing.assert_allclose((got.mean, got.low, got.high), quadrature(TWO), rtol=0.04)
 
 
+@pytest.mark.filterwarnings("ignore:posterior of:UserWarning")
+def test_a_float32_table_is_taken_with_64_bits_enabled():
+    found = bayes.copula_posterior(
+        jax.random.key(0), TWO[:20].astype(np.float32), "clayton", num_chains=1, num_draws=100, num_warmup=100
+    )
+    assert found.samples["theta"].dtype == np.float64
+
+
 @pytest.mark.slow
 def test_a_batch_of_tables_is_each_alone():
     tables = np.stack([TWO[:80], TWO[80:160]])

@@ -208,7 +208,8 @@ def copula_posterior(
     _checks.whole(num_chains, "num_chains")
     _checks.whole(num_draws, "num_draws", least=4)
     _checks.whole(num_warmup, "num_warmup")
-    u = check_inside(u)
+    # The sampler computes in the default precision.
+    u = check_inside(u).astype(jnp.zeros(()).dtype)
     if u.size == 0 or u.ndim < 2 or u.shape[-2] < MIN_ROWS:
         raise ValueError(f"u: expected at least {MIN_ROWS} rows of shape (n, d), got shape {u.shape}; add rows")
     tied = _tie_warning(np.asarray(u))
