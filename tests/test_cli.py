@@ -3,6 +3,7 @@
 import ast
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -11,7 +12,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import typer
-from jaxcop import cli, tables
+from jaxcop import _checks, cli, tables
 from jaxcop.cli import app
 from jaxcop.cli._common import running
 from jaxcop.cli._programs import cache_folder
@@ -286,14 +287,21 @@ def test_what_an_interrupted_run_leaves(tmp_path):
         with resumable(out, asked or {"seed": 0}, tmp_path / "a.csv", **options) as folder:
             before = [path.name for path in folder.glob("part_*")]
             (folder / "part_0").write_text("finished")
-            if end:
+            if callable(end):
+                end()
+            elif end:
                 raise end
             (out / "report.html").write_text("done")
         return before
 
-    with pytest.raises(ValueError, match="refused"):
-        go(ValueError("refused"))
+    with pytest.raises(ValueError, match="expected one of"):
+        go(lambda: _checks.one_of("a", ("b",), "--target"))
     assert not out.exists()
+    with pytest.raises(ValueError, match="of numpy"):
+        go(ValueError("of numpy, a fault"))
+    assert (out / "unfinished" / "part_0").exists()
+    assert go(overwrite=True) == []
+    shutil.rmtree(out)
     with pytest.raises(KeyboardInterrupt):
         go(KeyboardInterrupt())
     assert (out / "unfinished" / "part_0").exists()

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
 
-from jaxcop.cli._common import check_new_folder
+from jaxcop.cli._common import check_new_folder, is_refusal
 
 NAME = "unfinished"
 """The folder inside --out; it is gone when the command has finished."""
@@ -43,9 +43,10 @@ def resumable(out: Path, asked: dict, table: Path, *, resume: bool, overwrite: b
         (folder / "asked.json").write_text(json.dumps(asked), encoding="utf-8")
     try:
         yield folder
-    except ValueError:
+    except ValueError as error:
         # What was refused leaves nothing behind.
-        _clear(out)
+        if is_refusal(error):
+            _clear(out)
         raise
     _clear(out)
 
