@@ -25,9 +25,7 @@ def drawn(monkeypatch):
     """The Figure objects behind the files."""
     seen = []
     original = figures.save
-    monkeypatch.setattr(
-        figures, "save", lambda figure, path, **o: (seen.append(figure), original(figure, path, **o))[1]
-    )
+    monkeypatch.setattr(figures, "save", lambda figure, path: (seen.append(figure), original(figure, path))[1])
     return seen
 
 
@@ -74,6 +72,15 @@ def test_a_png_with_something_in_every_panel(kind, pool, tmp_path, drawn):
         box = axes.get_position()
         assert box.width > 0.02
         assert box.height > 0.02
+
+
+@pytest.mark.parametrize("kind", PANELS)
+def test_nothing_lies_outside_the_picture(kind, pool, tmp_path, drawn):
+    draw(kind, pool, tmp_path / "figure.png")
+    (figure,) = drawn
+    box = figure.get_tightbbox(FigureCanvasAgg(figure).get_renderer())
+    width, height = figure.get_size_inches()
+    assert min(box.x0, box.y0, width - box.x1, height - box.y1) > -0.02
 
 
 @pytest.mark.parametrize("kind", PANELS)

@@ -193,8 +193,10 @@ def utility_by_generator(
     finite = {name: _finite(values, name) for name, values in scores.items()}
     ceiling = _finite(ceiling, "ceiling")
     order = sorted(finite, key=lambda name: -finite[name].mean())
-    low, high = _view(np.concatenate([*finite.values(), ceiling]))
-    figure = Figure(figsize=(max(6.0, 1.6 + 0.85 * len(order)), 5.0), layout="constrained")
+    ends = [middle + sign * half for middle, half in map(_mean_interval, finite.values()) for sign in (-1, 1)]
+    low, high = _view(np.concatenate([*finite.values(), ceiling, ends]))
+    width = max(6.0, 1.6 + 0.85 * len(order))
+    figure = Figure(figsize=(width, 5.0), layout="constrained")
     axes = figure.add_subplot()
     middle, half = _mean_interval(ceiling)
     axes.axhspan(middle - half, middle + half, color=COLOURS[2], alpha=0.2, lw=0)
@@ -217,7 +219,10 @@ def utility_by_generator(
     axes.set_title(title, fontsize=11, loc="left")
     axes.grid(axis="y", alpha=0.25)
     axes.set_xlabel(_outside_note(finite, low, high), fontsize=8, color=GREY)
-    figure.legend(*_utility_legend(bool(controls)), loc="outside lower center", ncols=4, frameon=False, fontsize=8)
+    columns = 4 if width > 8.5 else 2
+    figure.legend(
+        *_utility_legend(bool(controls)), loc="outside lower center", ncols=columns, frameon=False, fontsize=8
+    )
     return save(figure, path)
 
 
@@ -271,7 +276,7 @@ def _finite(values, name: str) -> np.ndarray:
 
 
 def _view(values: np.ndarray) -> tuple[float, float]:
-    """Range of the axis: that of the scores, less what lies three interquartile ranges outside the quartiles."""
+    """Range of the axis: that of all values, less what lies three interquartile ranges outside the quartiles."""
     first, third = np.quantile(values, (0.25, 0.75))
     reach = 3 * (third - first) if third > first else np.inf
     low, high = max(values.min(), first - reach), min(values.max(), third + reach)

@@ -76,10 +76,12 @@ def to_markdown(table: Table) -> str:
 
 
 def to_rich(table: Table) -> rich.table.Table:
-    """The table for a terminal; labels are never cut."""
+    """The table for a terminal; where it is narrow, labels of several words are wrapped, else numbers with their SD."""
     screen = rich.table.Table(title=table.caption, title_justify="left", title_style="", header_style="bold")
+    words = any(" " in row[0] for row in table.rows) and not any(" " in cell for row in table.rows for cell in row[1:])
     for index, name in enumerate(table.header):
-        screen.add_column(name, justify="right" if index else "left", no_wrap=index == 0)
+        header = name.replace(" ", "\n") if words and index else name
+        screen.add_column(header, justify="right" if index else "left", no_wrap=words == bool(index))
     for row in table.rows:
         screen.add_row(*row)
     return screen
