@@ -41,3 +41,15 @@ def _programs_of_one_file(request):
     yield
     jax.clear_caches()
     jax.config.update("jax_disable_most_optimizations", False)
+
+
+@pytest.fixture(autouse=True)
+def _slow_tests_are_optimised(request):
+    """They run for longer than they compile."""
+    if request.node.get_closest_marker("slow") is None:
+        yield
+        return
+    before = jax.config.jax_disable_most_optimizations
+    jax.config.update("jax_disable_most_optimizations", False)
+    yield
+    jax.config.update("jax_disable_most_optimizations", before)
