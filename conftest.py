@@ -32,24 +32,22 @@ def pytest_collection_modifyitems(items):
             item.add_marker(pytest.mark.slow)
 
 
+def _compile_quickly(item) -> None:
+    """Whether LLVM may be lazy; never for slow tests, which run for longer than they compile."""
+    name = item.nodeid.split("::")[0]
+    quick = name.startswith("jaxcop/") or name in [f"tests/test_{part}.py" for part in NOT_OPTIMISED]
+    jax.config.update("jax_disable_most_optimizations", quick and item.get_closest_marker("slow") is None)
+
+
 @pytest.fixture(scope="module", autouse=True)
 def _programs_of_one_file(request):
     """Free the compiled programs of a file: each holds memory maps, of which Linux grants a process 65,530."""
-    name = request.node.nodeid
-    quick = name.startswith("jaxcop/") or name in [f"tests/test_{part}.py" for part in NOT_OPTIMISED]
-    jax.config.update("jax_disable_most_optimizations", quick)
+    _compile_quickly(request.node)
     yield
     jax.clear_caches()
     jax.config.update("jax_disable_most_optimizations", False)
 
 
 @pytest.fixture(autouse=True)
-def _slow_tests_are_optimised(request):
-    """They run for longer than they compile."""
-    if request.node.get_closest_marker("slow") is None:
-        yield
-        return
-    before = jax.config.jax_disable_most_optimizations
-    jax.config.update("jax_disable_most_optimizations", False)
-    yield
-    jax.config.update("jax_disable_most_optimizations", before)
+def _programs_of_one_test(request):
+    _compile_quickly(request.node)
