@@ -2,6 +2,7 @@
 
 import warnings
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
 
 import jax
@@ -115,7 +116,7 @@ def evaluate(
     anew for each of ``resamples``. Their floor is the same distance between two such parts of all real rows, in
     ``floor_draws`` divisions. p-values compare synthetic with hold-out rows. Utility trains on as many synthetic rows
     as there are training rows. Controls are fitted to the training rows here. ``progress(stage, done, total)`` is
-    called as work goes on.
+    called as work goes on, from two threads.
 
     A hold-out that shares rows (or near-duplicates) with the training rows is scored all the same, with a warning and
     a verdict that says so. Raises ValueError for other columns or another order, text, NaN or infinity, constant
@@ -157,39 +158,37 @@ def evaluate(
     generators = list(z_tables)
     values: dict[str, dict[str, np.ndarray]] = {name: {} for name in (*generators, "holdout")}
 
-    progress("distances", 0, 1)
-    real = z_train[_parts(rng, len(train), size, resamples)]
-    rows = {name: table[_parts(rng, len(table), size, resamples)] for name, table in z_tables.items()}
-    floors = _distances(key_fit, z_train, z_holdout, real, rows, rng, floor_draws, values)
-    p_values = {}
-    if permutations:
-        # Sizes of ``suite``, too, so that the program of a hold-out of nearly the same length serves.
-        count = suite.comparison_rows(min(4 * len(holdout), learned, size))
-        held_out = z_holdout[rng.permutation(len(holdout))[: suite.comparison_rows(len(holdout))]]
-        p_values = suite.p_values(key_test, held_out, np.stack([t[:count] for t in z_tables.values()]), permutations)
-    rows["holdout"] = z_holdout[rng.integers(0, len(holdout), (resamples, size))]
-    copied = suite.memorization(z_train, z_holdout, np.concatenate(list(rows.values())))
-    for metric, found in copied.items():
-        for name, own in zip(rows, found.reshape(-1, resamples), strict=True):
-            values[name][metric] = own
-    for metric in ("dcr_share", "membership_auc"):  # the hold-out rows would be compared with themselves
-        del values["holdout"][metric]
-    progress("distances", 1, 1)
-
-    _detect(key_detect, real, rows, generators, values, workers, progress)
-    ceilings, stacking, blends = {}, {}, {}
-    if column is not None:
-        own_rows = {
-            name: scaled.back(table)[_parts(rng, len(table), learned, resamples)] for name, table in z_tables.items()
-        }
-        ceilings, stacking = _utility(train, holdout, own_rows, column, seed, learners, values, workers, progress)
-        for name, table in tables.items() if blend_repeats else ():
-            shares = [s for s in SHARES if round((1 - s) * len(train)) <= len(table)]
-            if shares:
-                blends[name] = blend_curve(
-                    train, holdout, table, column, seed=seed, shares=shares, repeats=blend_repeats, workers=workers,
-                    on_done=lambda done, total, name=name: progress(f"blends of {name}", done, total),
-                )  # fmt: skip
+    with ThreadPoolExecutor(1) as background:
+        # Trees grow on the host, and need nothing of what is compiled and run meanwhile.
+        trees = background.submit(
+            _utility, train, holdout, {name: scaled.back(table) for name, table in z_tables.items()}, tuple(tables),
+            column, seed, sizes, learners, blend_repeats, workers, progress,
+        )  # fmt: skip
+        progress("distances", 0, 1)
+        real = z_train[_parts(rng, len(train), size, resamples)]
+        rows = {name: table[_parts(rng, len(table), size, resamples)] for name, table in z_tables.items()}
+        floors = _distances(key_fit, z_train, z_holdout, real, rows, rng, floor_draws, values)
+        p_values = {}
+        if permutations:
+            # Sizes of ``suite``, too, so that the program of a hold-out of nearly the same length serves.
+            count = suite.comparison_rows(min(4 * len(holdout), learned, size))
+            held_out = z_holdout[rng.permutation(len(holdout))[: suite.comparison_rows(len(holdout))]]
+            p_values = suite.p_values(
+                key_test, held_out, np.stack([t[:count] for t in z_tables.values()]), permutations
+            )
+        rows["holdout"] = z_holdout[rng.integers(0, len(holdout), (resamples, size))]
+        copied = suite.memorization(z_train, z_holdout, np.concatenate(list(rows.values())))
+        for metric, found in copied.items():
+            for name, own in zip(rows, found.reshape(-1, resamples), strict=True):
+                values[name][metric] = own
+        for metric in ("dcr_share", "membership_auc"):  # the hold-out rows would be compared with themselves
+            del values["holdout"][metric]
+        progress("distances", 1, 1)
+        _detect(key_detect, real, rows, generators, values, workers, progress)
+        utility = trees.result()
+    for name, own in utility.values.items():
+        values[name] |= own
+    ceilings, blends = utility.ceilings, utility.blends
     rmse = ceilings["xgboost"].rmse if ceilings else None
     return Evaluation(
         columns=names,
@@ -199,7 +198,7 @@ def evaluate(
         notes=notes,
         scores=tuple(_scores(values, floors, p_values, generators)),
         ceilings=ceilings,
-        stacking=stacking,
+        stacking=utility.stacking,
         blends=blends,
         objectives={name: verdict.objectives(values[name], rmse, blends.get(name)) for name in tables},
         verdicts=tuple(verdict.judge(name, values, floors, float(leaked)) for name in tables),
@@ -326,8 +325,24 @@ def _detect(key, real, rows, generators, values, workers, progress) -> None:
                 values[name][metric] = np.append(values[name].get(metric, []), value)
 
 
-def _utility(train, holdout, rows, column, seed, learners, values, workers, progress):
-    tests = [table for tables in rows.values() for table in tables]
+class _Utility(NamedTuple):
+    """What trees learned: scores by generator and metric, of the real rows, of the stacked learner, of blends."""
+
+    values: dict[str, dict[str, np.ndarray]]
+    ceilings: dict[str, regression.Scores]
+    stacking: dict[str, regression.Scores]
+    blends: dict[str, BlendCurve]
+
+
+def _utility(
+    train, holdout, tables, blended, column, seed, sizes: Sizes, learners, blend_repeats, workers, progress
+) -> _Utility:
+    """TSTR and TRTS of parts of every table, and the blend curves of those named in ``blended``."""
+    if column is None:
+        return _Utility({}, {}, {}, {})
+    rng = np.random.default_rng([seed, 1])
+    rows = {name: table[_parts(rng, len(table), sizes.learned, sizes.resamples)] for name, table in tables.items()}
+    tests = [part for parts in rows.values() for part in parts]
     jobs = [regression.Job(table, holdout, column, seed) for table in tests]
     scores = regression.utility_many(
         jobs, workers=workers, on_done=lambda done, total: progress("utility", done, total)
@@ -339,21 +354,29 @@ def _utility(train, holdout, rows, column, seed, learners, values, workers, prog
     found = iter(reverse)
     undefined = regression.Scores(np.nan, np.nan, np.nan)
     trts = [next(found) if good else undefined for good in varies]
+    values: dict[str, dict[str, np.ndarray]] = {name: {} for name in rows}
     for half, all_scores in (("tstr", scores), ("trts", trts)):
         for field in regression.Scores._fields:
             both = np.array([getattr(score, field) for score in all_scores]).reshape(len(rows), -1)
             for name, own in zip(rows, both, strict=True):
                 values[name][f"{half}_{field}"] = own
-    ceilings, stacking = {"xgboost": ceiling}, {}
+    ceilings, stacking, blends = {"xgboost": ceiling}, {}, {}
     if "stacking" in learners:
-        first = {"": train} | {name: tables[0] for name, tables in rows.items()}
+        first = {"": train} | {name: parts[0] for name, parts in rows.items()}
         jobs = [regression.Job(table, holdout, column, seed, "stacking") for table in first.values()]
         found = regression.utility_many(
             jobs, workers=workers, on_done=lambda done, total: progress("stacking", done, total)
         )
         stacking = dict(zip(first, found, strict=True))
         ceilings["stacking"] = stacking.pop("")
-    return ceilings, stacking
+    for name in blended if blend_repeats else ():
+        shares = [s for s in SHARES if round((1 - s) * len(train)) <= len(tables[name])]
+        if shares:
+            blends[name] = blend_curve(
+                train, holdout, tables[name], column, seed=seed, shares=shares, repeats=blend_repeats, workers=workers,
+                on_done=lambda done, total, name=name: progress(f"blends of {name}", done, total),
+            )  # fmt: skip
+    return _Utility(values, ceilings, stacking, blends)
 
 
 def _scores(values, floors, p_values, generators):
