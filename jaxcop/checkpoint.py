@@ -9,7 +9,7 @@ import hashlib
 import importlib
 import json
 import os
-import tempfile
+import secrets
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save_file
+from safetensors.numpy import save as to_bytes
 
 FORMAT, VERSION = "jaxcop", 1
 """The mark in the header, and the version of the layout; raise the version when an older reader would be misled."""
@@ -47,7 +47,7 @@ def save(path: str | Path, fitted: Any, *, overwrite: bool = False) -> None:
     arrays: dict[str, np.ndarray] = {}
     tree = json.dumps(_encode(fitted, arrays, "fitted"))
     header = {"format": FORMAT, "version": str(VERSION), "tree": tree, "sha256": _digest(tree, arrays)}
-    write_whole(path, lambda temporary: save_file(arrays, temporary, header))
+    write_whole(path, lambda temporary: Path(temporary).write_bytes(to_bytes(arrays, header)))
 
 
 def load(path: str | Path) -> Any:
@@ -89,13 +89,14 @@ def write_whole(path: Path, write) -> None:
     made = [folder for folder in (path.parent, *path.parent.parents) if not folder.exists()]
     path.parent.mkdir(parents=True, exist_ok=True)
     try:
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=path.name, suffix=".part")
-        os.close(handle)
+        # Readable by whom the user's umask says, which ``tempfile`` does not ask.
+        temporary = path.parent / f"{path.name}.{secrets.token_hex(8)}.part"
+        os.close(os.open(temporary, os.O_CREAT | os.O_EXCL, 0o666))
         try:
             write(temporary)
             os.replace(temporary, path)
         finally:
-            Path(temporary).unlink(missing_ok=True)
+            temporary.unlink(missing_ok=True)
     except BaseException:
         with contextlib.suppress(OSError):
             for folder in made:

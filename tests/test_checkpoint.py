@@ -1,6 +1,7 @@
 """Checkpoints: everything comes back as it was, and a wrong file says what is wrong with it."""
 
 import json
+import os
 import struct
 
 import jax
@@ -20,6 +21,16 @@ TREE = {
     "key": jax.random.split(jax.random.key(3), 2),
     "plain": (None, True, 7, 0.1, "naïve", ()),
 }
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no umask")
+def test_files_are_readable_by_whom_the_umask_says(tmp_path):
+    before = os.umask(0o027)
+    try:
+        checkpoint.save(tmp_path / "fit", TREE)
+    finally:
+        os.umask(before)
+    assert (tmp_path / "fit").stat().st_mode & 0o777 == 0o640
 
 
 def assert_same(got, expected):
