@@ -3,7 +3,10 @@
 import io
 import json
 import re
+import sys
+import time
 import warnings
+from concurrent.futures import CancelledError
 
 import jax
 import numpy as np
@@ -267,3 +270,19 @@ def test_one_column_and_no_target():
     assert found.columns == ("x0",)
     assert not any(s.metric == "spearman" for s in found.scores)
     assert found.verdicts[0].comparisons
+
+
+def test_work_beside_is_given_up_with_the_block():
+    beside, steps = sys.modules["jaxcop.evaluation.evaluate"]._beside, []
+
+    def task(name, advance):
+        for step in range(1000):
+            time.sleep(0.005)
+            advance(name, step, 1000)
+
+    with pytest.raises(KeyboardInterrupt), beside(task, "trees", progress=lambda *told: steps.append(told)) as trees:
+        raise KeyboardInterrupt
+    assert len(steps) < 500
+    assert isinstance(trees.exception(), CancelledError)
+    with beside(lambda advance: 7, progress=print) as trees:
+        assert trees.result() == 7

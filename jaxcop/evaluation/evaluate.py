@@ -1,8 +1,10 @@
 """One call from three tables to a verdict: every metric with its noise floor, its controls and its leak check."""
 
 import warnings
-from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from threading import Event
 from typing import Any, NamedTuple
 
 import jax
@@ -158,12 +160,11 @@ def evaluate(
     generators = list(z_tables)
     values: dict[str, dict[str, np.ndarray]] = {name: {} for name in (*generators, "holdout")}
 
-    with ThreadPoolExecutor(1) as background:
-        # Trees grow on the host, and need nothing of what is compiled and run meanwhile.
-        trees = background.submit(
-            _utility, train, holdout, {name: scaled.back(table) for name, table in z_tables.items()}, tuple(tables),
-            column, seed, sizes, learners, blend_repeats, workers, progress,
-        )  # fmt: skip
+    # Trees grow on the host, and need nothing of what is compiled and run meanwhile.
+    with _beside(
+        _utility, train, holdout, {name: scaled.back(table) for name, table in z_tables.items()}, tuple(tables),
+        column, seed, sizes, learners, blend_repeats, workers, progress=progress,
+    ) as trees:  # fmt: skip
         progress("distances", 0, 1)
         real = z_train[_parts(rng, len(train), size, resamples)]
         rows = {name: table[_parts(rng, len(table), size, resamples)] for name, table in z_tables.items()}
@@ -208,6 +209,24 @@ def evaluate(
         holdout=holdout,
         synthetic=tables,
     )
+
+
+@contextmanager
+def _beside(task: Callable, *arguments, progress: Callable) -> Iterator[Future]:
+    """``task(*arguments, progress)`` in another thread; given up at its next step where the block ends by an error."""
+    given_up = Event()
+
+    def advance(stage, done, total):
+        if given_up.is_set():
+            raise CancelledError
+        progress(stage, done, total)
+
+    with ThreadPoolExecutor(1) as background:
+        try:
+            yield background.submit(task, *arguments, advance)
+        except BaseException:
+            given_up.set()
+            raise
 
 
 class _Scaled:

@@ -3,7 +3,8 @@
 The only module that imports xgboost. It works on the host: trees do not compile to XLA.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+import warnings
+from collections.abc import Callable, Generator, Iterable, Sequence
 from types import MappingProxyType
 from typing import Any, NamedTuple, cast
 
@@ -253,8 +254,16 @@ def utility_many(
     parallel = joblib.Parallel(n_jobs=workers, prefer="threads", return_as=gather)
     finished = []
     results = parallel(joblib.delayed(_fit_and_score)(job) for job in checked)
-    for result in cast(Iterable[list[Scores]], results):
-        finished += result
-        if on_done is not None:
-            on_done(len(finished), len(checked))
+    try:
+        for result in cast(Iterable[list[Scores]], results):
+            finished += result
+            if on_done is not None:
+                on_done(len(finished), len(checked))
+    except BaseException:
+        if isinstance(results, Generator):
+            with warnings.catch_warnings():
+                # joblib tells that the jobs under way were for nothing.
+                warnings.simplefilter("ignore")
+                results.close()
+        raise
     return finished
