@@ -32,15 +32,19 @@ def train(tmp_path):
 
 
 def start(cache, *args):
-    # A process started in the background may have been told to ignore SIGINT.
-    return subprocess.Popen(
-        [sys.executable, "-m", "jaxcop.cli", *map(str, args)],
-        env=os.environ | {"JAX_COMPILATION_CACHE_DIR": str(cache), "COLUMNS": "200"},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
-    )
+    # A process started in the background may have been told to ignore SIGINT, and its children inherit that. No
+    # ``preexec_fn``: jax in this process warns of a fork.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        return subprocess.Popen(
+            [sys.executable, "-m", "jaxcop.cli", *map(str, args)],
+            env=os.environ | {"JAX_COMPILATION_CACHE_DIR": str(cache), "COLUMNS": "200"},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def finish(process):
